@@ -1,0 +1,268 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <filesystem>
+#include <mutex>
+#include <set>
+
+#include "io/file_system.h"
+
+namespace odr::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unexpected<Error> storage_error(int os_errno, std::string_view what) {
+    return fail_errno(ErrorCode::kafka_storage_error, os_errno, what);
+}
+
+// The kernel's cachestat (6.5 and newer), which glibc 2.36 does not wrap yet.
+constexpr long kCachestatCall = 451;
+struct CachestatRange {
+    std::uint64_t offset, length;
+};
+struct Cachestat {
+    std::uint64_t cached, dirty, writeback, evicted, recently_evicted;
+};
+
+class RealFile final : public File {
+public:
+    explicit RealFile(int fd) : fd_{fd} {}
+    ~RealFile() override { ::close(fd_); }
+    RealFile(const RealFile&) = delete;
+    RealFile& operator=(const RealFile&) = delete;
+
+    Result<std::size_t> read_at(MutableByteView into, FilePos pos) const override {
+        std::size_t done = 0;
+        while (done < into.size()) {
+            const ssize_t n = ::pread(fd_, into.data() + done, into.size() - done, static_cast<off_t>(pos + done));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return storage_error(errno, "cannot read file");
+            if (n == 0) break;
+            done += static_cast<std::size_t>(n);
+        }
+        return done;
+    }
+
+    Result<void> write_at(std::span<const ByteView> pieces, FilePos pos) override {
+        constexpr std::size_t kBatch = 64;
+        std::array<iovec, kBatch> vectors;
+        std::size_t skip = 0;  // bytes of pieces[0] already written
+        while (!pieces.empty()) {
+            std::size_t count = 0;
+            for (; count < pieces.size() && count < kBatch; ++count) {
+                const std::size_t from = count == 0 ? skip : 0;
+                vectors[count] = {const_cast<std::uint8_t*>(pieces[count].data()) + from, pieces[count].size() - from};
+            }
+            const ssize_t n = ::pwritev(fd_, vectors.data(), static_cast<int>(count), static_cast<off_t>(pos));
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return storage_error(errno, "cannot write file");
+            pos += static_cast<FilePos>(n);
+            skip += static_cast<std::size_t>(n);
+            while (!pieces.empty() && skip >= pieces.front().size()) {
+                skip -= pieces.front().size();
+                pieces = pieces.subspan(1);
+            }
+        }
+        return {};
+    }
+
+    Result<void> truncate(FilePos size) override {
+        if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) return storage_error(errno, "cannot truncate file");
+        return {};
+    }
+    Result<FilePos> size() const override {
+        struct stat info {};
+        if (::fstat(fd_, &info) != 0) return storage_error(errno, "cannot stat file");
+        return static_cast<FilePos>(info.st_size);
+    }
+    Result<void> sync(MayBlock) override {
+        if (::fdatasync(fd_) != 0) return storage_error(errno, "cannot sync file");
+        return {};
+    }
+    void start_write_back(FilePos pos, FilePos length) override {
+        ::sync_file_range(fd_, static_cast<off64_t>(pos), static_cast<off64_t>(length), SYNC_FILE_RANGE_WRITE);
+    }
+    bool resident(FilePos pos, FilePos length) const override;
+    Result<void> read_ahead(MayBlock, FilePos pos, FilePos length) const override {
+        // readahead() only starts the reading; a read through a small window waits for it without a large copy.
+        ::posix_fadvise(fd_, static_cast<off_t>(pos), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+        std::array<std::uint8_t, 16384> window;
+        for (FilePos done = 0; done < length; done += window.size()) {
+            ODR_TRY(got, read_at({window.data(), std::min<FilePos>(window.size(), length - done)}, pos + done));
+            if (got == 0) break;
+        }
+        return {};
+    }
+    int native_handle() const override { return fd_; }
+
+private:
+    int fd_;
+};
+
+bool RealFile::resident(FilePos pos, FilePos length) const {
+    if (length == 0) return true;
+    constexpr FilePos kPage = 4096;
+    const FilePos first = pos / kPage;
+    const FilePos last = (pos + length - 1) / kPage;
+    CachestatRange range{first * kPage, (last - first + 1) * kPage};
+    Cachestat answer{};
+    if (::syscall(kCachestatCall, fd_, &range, &answer, 0) == 0) return answer.cached >= last - first + 1;
+    // Older kernels: a byte from each page that must come without waiting.
+    for (FilePos page = first; page <= last; ++page) {
+        std::uint8_t byte = 0;
+        iovec vector{&byte, 1};
+        const off_t at = static_cast<off_t>(page == first ? pos : page * kPage);
+        if (::preadv2(fd_, &vector, 1, at, RWF_NOWAIT) != 1) return false;
+    }
+    return true;
+}
+
+// POSIX record locks belong to the process: a second lock() here would succeed, and closing either would drop both.
+// So the paths held by this process are remembered, as Java does.
+class HeldPaths {
+public:
+    bool take(const std::string& path) {
+        std::lock_guard guard{mutex_};
+        return paths_.insert(path).second;
+    }
+    void give_back(const std::string& path) {
+        std::lock_guard guard{mutex_};
+        paths_.erase(path);
+    }
+
+private:
+    std::mutex mutex_;
+    std::set<std::string> paths_;
+};
+
+HeldPaths& held_paths() {
+    static HeldPaths paths;
+    return paths;
+}
+
+class RealFileLock final : public FileLock {
+public:
+    RealFileLock(int fd, std::string path) : fd_{fd}, path_{std::move(path)} {}
+    ~RealFileLock() override {
+        ::close(fd_);
+        held_paths().give_back(path_);
+    }
+    RealFileLock(const RealFileLock&) = delete;
+    RealFileLock& operator=(const RealFileLock&) = delete;
+
+private:
+    int fd_;
+    std::string path_;
+};
+
+class RealFileSystem final : public FileSystem {
+public:
+    Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
+        int flags = O_CLOEXEC;
+        switch (mode) {
+            case OpenMode::read: flags |= O_RDONLY; break;
+            case OpenMode::read_write: flags |= O_RDWR; break;
+            case OpenMode::create: flags |= O_RDWR | O_CREAT; break;
+            case OpenMode::create_new: flags |= O_RDWR | O_CREAT | O_EXCL; break;
+            case OpenMode::truncate: flags |= O_RDWR | O_CREAT | O_TRUNC; break;
+        }
+        const int fd = ::open(path.c_str(), flags, 0644);
+        if (fd < 0) return storage_error(errno, "cannot open file");
+        return std::make_unique<RealFile>(fd);
+    }
+
+    bool exists(const std::string& path) override { return ::access(path.c_str(), F_OK) == 0; }
+
+    Result<std::vector<DirectoryEntry>> list(const std::string& directory) override {
+        std::error_code error;
+        std::vector<DirectoryEntry> out;
+        for (fs::directory_iterator it{directory, error}, end; !error && it != end; it.increment(error)) {
+            std::error_code ignored;
+            out.push_back({it->path().filename().string(), it->is_directory(ignored)});
+        }
+        if (error) return storage_error(error.value(), "cannot list folder");
+        return out;
+    }
+
+    Result<void> create_directories(const std::string& path) override {
+        std::error_code error;
+        fs::create_directories(path, error);
+        if (error) return storage_error(error.value(), "cannot create folder");
+        return {};
+    }
+    Result<void> rename(const std::string& from, const std::string& to) override {
+        if (::rename(from.c_str(), to.c_str()) != 0) return storage_error(errno, "cannot rename");
+        return {};
+    }
+    Result<void> remove(const std::string& path) override {
+        if (::unlink(path.c_str()) != 0 && errno != ENOENT) return storage_error(errno, "cannot remove file");
+        return {};
+    }
+    Result<void> remove_tree(MayBlock, const std::string& path) override {
+        std::error_code error;
+        fs::remove_all(path, error);
+        if (error) return storage_error(error.value(), "cannot remove folder");
+        return {};
+    }
+    Result<void> sync_directory(MayBlock, const std::string& path) override {
+        const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) return storage_error(errno, "cannot open folder");
+        const int failed = ::fsync(fd) != 0 ? errno : 0;
+        ::close(fd);
+        if (failed != 0) return storage_error(failed, "cannot sync folder");
+        return {};
+    }
+    Result<FilePos> size_of(const std::string& path) override {
+        struct stat info {};
+        if (::stat(path.c_str(), &info) != 0) return storage_error(errno, "cannot stat file");
+        return static_cast<FilePos>(info.st_size);
+    }
+    Result<Space> space(const std::string& path) override {
+        struct statvfs info {};
+        if (::statvfs(path.c_str(), &info) != 0) return storage_error(errno, "cannot ask for free space");
+        return Space{.total_bytes = info.f_blocks * info.f_frsize, .usable_bytes = info.f_bavail * info.f_frsize};
+    }
+    Result<std::int64_t> modified_ms(const std::string& path) override {
+        struct stat info {};
+        if (::stat(path.c_str(), &info) != 0) return storage_error(errno, "cannot stat file");
+        return static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1000 + info.st_mtim.tv_nsec / 1'000'000;
+    }
+
+    Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
+        std::error_code ignored;
+        const std::string key = fs::weakly_canonical(path, ignored).string();
+        if (!held_paths().take(key)) return storage_error(EAGAIN, "this process holds the lock already");
+        const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (fd < 0) {
+            const int failed = errno;
+            held_paths().give_back(key);
+            return storage_error(failed, "cannot open lock file");
+        }
+        struct flock whole {};
+        whole.l_type = F_WRLCK;
+        whole.l_whence = SEEK_SET;
+        if (::fcntl(fd, F_SETLK, &whole) != 0) {
+            ::close(fd);
+            held_paths().give_back(key);
+            return storage_error(EAGAIN, "another process holds the lock");
+        }
+        return std::make_unique<RealFileLock>(fd, key);
+    }
+};
+
+}  // namespace
+
+FileSystem& real_file_system() {
+    static RealFileSystem files;
+    return files;
+}
+
+}  // namespace odr::io
