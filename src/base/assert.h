@@ -12,10 +12,10 @@ namespace odr {
 
 // A broken invariant of ours: stops the process, in release builds too. Never for what a peer or a file controls.
 // ODR_ASSERT(a <= b, "a={} b={}", a, b)
-#define ODR_ASSERT(condition, ...)                                                                           \
-    do {                                                                                                     \
-        if (!(condition)) [[unlikely]]                                                                       \
-            ::odr::assert_failed(#condition, __FILE__, __LINE__, ::fmt::format("" __VA_ARGS__));             \
+#define ODR_ASSERT(condition, ...)                                                               \
+    do {                                                                                         \
+        if (!(condition)) [[unlikely]]                                                           \
+            ::odr::assert_failed(#condition, __FILE__, __LINE__, ::fmt::format("" __VA_ARGS__)); \
     } while (false)
 
 // The same for checks too slow for release builds.

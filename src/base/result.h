@@ -32,11 +32,13 @@ inline std::unexpected<Error> fail(const Error& error) { return std::unexpected{
 #define ODR_CONCAT(a, b) ODR_CONCAT_(a, b)
 
 // ODR_TRY(name, expr): declares `name` with the value of a Result, or returns its error.
-#define ODR_TRY(name, expr)                                                                         \
-    auto ODR_CONCAT(name, _result_) = (expr);                                                       \
-    if (!ODR_CONCAT(name, _result_)) return std::unexpected{ODR_CONCAT(name, _result_).error()};    \
+#define ODR_TRY(name, expr)                                                                      \
+    auto ODR_CONCAT(name, _result_) = (expr);                                                    \
+    if (!ODR_CONCAT(name, _result_)) return std::unexpected{ODR_CONCAT(name, _result_).error()}; \
     auto& name = *ODR_CONCAT(name, _result_)
 
 // ODR_CHECK(expr): returns the error of a Result<void>.
-#define ODR_CHECK(expr) \
-    if (auto odr_checked_ = (expr); !odr_checked_) return std::unexpected{odr_checked_.error()}
+#define ODR_CHECK(expr)                                                     \
+    if (auto odr_checked_ = (expr); !odr_checked_) return std::unexpected { \
+            odr_checked_.error()                                            \
+        }

@@ -24,9 +24,9 @@ private:
     Rep raw_{};
 };
 
-using Offset = Tagged<struct OffsetTag, std::int64_t>;          // a record's place in a partition
+using Offset = Tagged<struct OffsetTag, std::int64_t>;  // a record's place in a partition
 using LeaderEpoch = Tagged<struct LeaderEpochTag, std::int32_t>;
-using BrokerId = Tagged<struct BrokerIdTag, std::int32_t>;      // node.id
+using BrokerId = Tagged<struct BrokerIdTag, std::int32_t>;  // node.id
 using BrokerEpoch = Tagged<struct BrokerEpochTag, std::int64_t>;
 using PartitionIndex = Tagged<struct PartitionIndexTag, std::int32_t>;
 using ProducerId = Tagged<struct ProducerIdTag, std::int64_t>;

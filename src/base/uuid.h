@@ -19,7 +19,8 @@ struct Uuid {
     bool is_zero() const { return *this == Uuid{}; }
     std::string to_string() const;
     static std::optional<Uuid> parse(std::string_view text);
-    // A version 4 uuid from 128 random bits; Kafka avoids those whose text starts with '-', and so do we (nullopt: draw again).
+    // A version 4 uuid from 128 random bits; Kafka avoids those whose text starts with '-', and so do we (nullopt: draw
+    // again).
     static std::optional<Uuid> from_random(std::uint64_t high, std::uint64_t low);
 };
 

@@ -9,7 +9,8 @@ namespace odr {
 inline constexpr std::size_t kVarintBytesMax = 5;
 inline constexpr std::size_t kVarlongBytesMax = 10;
 
-// Base-128, least significant group first. Needs: room for kVarintBytesMax / kVarlongBytesMax at `to`. Gives: bytes written.
+// Base-128, least significant group first. Needs: room for kVarintBytesMax / kVarlongBytesMax at `to`. Gives: bytes
+// written.
 inline std::size_t write_unsigned_varint(std::uint8_t* to, std::uint32_t value) {
     std::size_t n = 0;
     for (; value >= 0x80; value >>= 7) to[n++] = static_cast<std::uint8_t>(value | 0x80);
@@ -23,7 +24,8 @@ inline std::size_t write_unsigned_varlong(std::uint8_t* to, std::uint64_t value)
     return n;
 }
 inline std::size_t write_varint(std::uint8_t* to, std::int32_t value) {
-    return write_unsigned_varint(to, (static_cast<std::uint32_t>(value) << 1) ^ static_cast<std::uint32_t>(value >> 31));
+    return write_unsigned_varint(to,
+                                 (static_cast<std::uint32_t>(value) << 1) ^ static_cast<std::uint32_t>(value >> 31));
 }
 inline std::size_t write_varlong(std::uint8_t* to, std::int64_t value) {
     return write_unsigned_varlong(to,

@@ -12,7 +12,8 @@ namespace odr {
 TEST(VarintTest, EveryWidthSurvivesARoundTrip) {
     std::array<std::uint8_t, kVarlongBytesMax> buffer{};
     for (int bit = 0; bit < 64; ++bit) {
-        for (const std::int64_t value : {std::int64_t{1} << bit, -(std::int64_t{1} << (bit % 63)), (std::int64_t{1} << (bit % 63)) - 1}) {
+        for (const std::int64_t value :
+             {std::int64_t{1} << bit, -(std::int64_t{1} << (bit % 63)), (std::int64_t{1} << (bit % 63)) - 1}) {
             std::int64_t back = 0;
             const std::size_t n = write_varlong(buffer.data(), value);
             EXPECT_EQ(read_varlong({buffer.data(), n}, back), n);

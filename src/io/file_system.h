@@ -17,17 +17,17 @@ namespace odr::io {
 using FilePos = std::uint64_t;  // bytes from the start of a file
 
 enum class OpenMode {
-    read,           // must exist
-    read_write,     // must exist
-    create,         // read and write; made when missing, kept when there
-    create_new,     // read and write; must not exist
-    truncate,       // read and write; made when missing, emptied when there
+    read,        // must exist
+    read_write,  // must exist
+    create,      // read and write; made when missing, kept when there
+    create_new,  // read and write; must not exist
+    truncate,    // read and write; made when missing, emptied when there
 };
 
 // One open file. Closed when destroyed.
 //
-// Threads: any; reads and writes at positions do not share a cursor. Two writes to one range must be kept apart by the caller.
-// Errors:  kafka_storage_error with the errno, unless said otherwise.
+// Threads: any; reads and writes at positions do not share a cursor. Two writes to one range must be kept apart by the
+// caller. Errors:  kafka_storage_error with the errno, unless said otherwise.
 class File {
 public:
     virtual ~File() = default;

@@ -79,7 +79,7 @@ public:
         return {};
     }
     Result<FilePos> size() const override {
-        struct stat info {};
+        struct stat info{};
         if (::fstat(fd_, &info) != 0) return storage_error(errno, "cannot stat file");
         return static_cast<FilePos>(info.st_size);
     }
@@ -168,11 +168,21 @@ public:
     Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override {
         int flags = O_CLOEXEC;
         switch (mode) {
-            case OpenMode::read: flags |= O_RDONLY; break;
-            case OpenMode::read_write: flags |= O_RDWR; break;
-            case OpenMode::create: flags |= O_RDWR | O_CREAT; break;
-            case OpenMode::create_new: flags |= O_RDWR | O_CREAT | O_EXCL; break;
-            case OpenMode::truncate: flags |= O_RDWR | O_CREAT | O_TRUNC; break;
+            case OpenMode::read:
+                flags |= O_RDONLY;
+                break;
+            case OpenMode::read_write:
+                flags |= O_RDWR;
+                break;
+            case OpenMode::create:
+                flags |= O_RDWR | O_CREAT;
+                break;
+            case OpenMode::create_new:
+                flags |= O_RDWR | O_CREAT | O_EXCL;
+                break;
+            case OpenMode::truncate:
+                flags |= O_RDWR | O_CREAT | O_TRUNC;
+                break;
         }
         const int fd = ::open(path.c_str(), flags, 0644);
         if (fd < 0) return storage_error(errno, "cannot open file");
@@ -221,17 +231,17 @@ public:
         return {};
     }
     Result<FilePos> size_of(const std::string& path) override {
-        struct stat info {};
+        struct stat info{};
         if (::stat(path.c_str(), &info) != 0) return storage_error(errno, "cannot stat file");
         return static_cast<FilePos>(info.st_size);
     }
     Result<Space> space(const std::string& path) override {
-        struct statvfs info {};
+        struct statvfs info{};
         if (::statvfs(path.c_str(), &info) != 0) return storage_error(errno, "cannot ask for free space");
         return Space{.total_bytes = info.f_blocks * info.f_frsize, .usable_bytes = info.f_bavail * info.f_frsize};
     }
     Result<std::int64_t> modified_ms(const std::string& path) override {
-        struct stat info {};
+        struct stat info{};
         if (::stat(path.c_str(), &info) != 0) return storage_error(errno, "cannot stat file");
         return static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1000 + info.st_mtim.tv_nsec / 1'000'000;
     }
@@ -246,7 +256,7 @@ public:
             held_paths().give_back(key);
             return storage_error(failed, "cannot open lock file");
         }
-        struct flock whole {};
+        struct flock whole{};
         whole.l_type = F_WRLCK;
         whole.l_whence = SEEK_SET;
         if (::fcntl(fd, F_SETLK, &whole) != 0) {
