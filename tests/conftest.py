@@ -1,0 +1,100 @@
+"""Fixtures of every suite. `--broker` says who is under test."""
+
+import os
+import resource
+import shutil
+
+import pytest
+
+from harness import broker as brokers
+from harness import paths
+from harness.tools import KafkaTools
+
+# Brokers that exist while a test runs; a failing test's report shows the end of their logs.
+_factories = []
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--broker",
+        choices=[brokers.ODRADEK, brokers.KAFKA],
+        default=brokers.ODRADEK,
+        help="the broker under test; kafka holds the suites themselves against Apache Kafka",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "odradek_only(why): a promise that Apache Kafka does not keep")
+    config.addinivalue_line("markers", "groups: needs group coordination (consumer groups, offsets)")
+    config.addinivalue_line("markers", "transactions: needs the transaction coordinator")
+    config.addinivalue_line("markers", "bulk: takes minutes")
+    # Thousands of connections from one process.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def pytest_collection_modifyitems(config, items):
+    kind = config.getoption("--broker")
+    if kind == brokers.ODRADEK and not paths.ODRADEK.exists() and not config.getoption("collectonly"):
+        raise pytest.UsageError(f"{paths.ODRADEK} does not exist: build it, or use --broker kafka")
+    for item in items:
+        marker = item.get_closest_marker("odradek_only")
+        if marker and kind != brokers.ODRADEK:
+            item.add_marker(pytest.mark.skip(reason=f"not so in Apache Kafka: {marker.args[0]}"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for factory in _factories:
+            for broker in factory.made:
+                report.sections.append((f"log of {broker.kind} in {broker.directory}", broker.log_tail()))
+
+
+@pytest.fixture(scope="session")
+def kind(request):
+    return request.config.getoption("--broker")
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory):
+    host = KafkaTools()
+    brokers.make_class_data_archive(tmp_path_factory.mktemp("archive"), host)
+    yield host
+    host.close()
+
+
+def _factory(kind, directory, tools):
+    factory = brokers.BrokerFactory(kind, directory, tools)
+    _factories.append(factory)
+    try:
+        yield factory
+    finally:
+        factory.close()
+        _factories.remove(factory)
+        if not os.environ.get("ODRADEK_KEEP_DATA"):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def factory(kind, tmp_path, tools):
+    """Brokers of the test's own."""
+    yield from _factory(kind, tmp_path, tools)
+
+
+@pytest.fixture(scope="module")
+def broker(kind, tmp_path_factory, tools):
+    """One broker for the tests of a module, with default settings. Tests use topics of their own."""
+    for shared in _factory(kind, tmp_path_factory.mktemp("shared"), tools):
+        yield shared.start()
+
+
+@pytest.fixture
+def topic(request):
+    """A name that no other test uses."""
+    _factory_count[0] += 1
+    return f"t{_factory_count[0]}-{request.node.originalname}"[:120]
+
+
+_factory_count = [0]
