@@ -1,0 +1,114 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "storage/log.h"
+
+namespace odr::storage {
+
+// What LogManager takes from server.properties.
+struct LogManagerConfig {
+    std::vector<std::string> log_dirs;
+    BrokerId node_id{0};
+    std::string cluster_id;  // empty: take it from meta.properties
+    std::int32_t num_recovery_threads_per_data_dir = 2;
+    std::int64_t log_retention_check_interval_ms = 300'000;
+    std::int64_t log_flush_scheduler_interval_ms = config::LogConfig::kUnlimited;
+    std::int64_t log_flush_offset_checkpoint_interval_ms = 60'000;
+    std::int64_t log_flush_start_offset_checkpoint_interval_ms = 60'000;
+    std::int64_t high_watermark_checkpoint_interval_ms = 5'000;  // replica.high.watermark.checkpoint.interval.ms
+    std::int64_t log_initial_task_delay_ms = 30'000;
+    std::int64_t transaction_timeout_max_ms = 900'000;
+    std::int64_t producer_id_expiration_ms = 86'400'000;
+    std::int64_t idle_release_ms = 60'000;  // files of logs idle for longer are closed
+};
+
+struct LogDirInfo {
+    std::string path;
+    Uuid directory_id;
+    bool offline = false;
+    std::uint64_t total_bytes = 0;
+    std::uint64_t usable_bytes = 0;
+};
+
+// All logs of this broker but the metadata log's, and the files beside them: .lock, meta.properties, checkpoints,
+// .kafka_cleanshutdown.
+//
+// Owner:   the server. Made before the reactors run, stopped after them.
+// Threads: any, unless said otherwise; get() takes one short lock, so keep the pointer it gives.
+// Errors:  a directory whose disk fails goes offline with its logs; the others live on.
+// Kafka:   LogManager.
+class LogManager {
+public:
+    // Locks the directories and reads or writes meta.properties.
+    // Errors: kafka_storage_error (a directory is locked by another process, or is of another node or cluster);
+    // `reason`
+    //         then holds a line for the operator that names directory and cause. A directory that cannot be used at all
+    //         is offline; only when all are is that an error.
+    static Result<std::unique_ptr<LogManager>> open(io::MayBlock, io::FileSystem& files, const Clock& clock,
+                                                    Random& random, LogManagerConfig config, std::string& reason);
+    ~LogManager();
+    LogManager(const LogManager&) = delete;
+    LogManager& operator=(const LogManager&) = delete;
+
+    // The config of a topic's logs; called for each folder found and each log made.
+    using ConfigOf = std::function<std::shared_ptr<const config::LogConfig>(const std::string& topic)>;
+    // Whether the cluster wants this log on this broker; a log it does not want is renamed to -stray and not loaded.
+    using IsStray = std::function<bool(const TopicPartition&, const Uuid& topic_id)>;
+
+    // Loads every log, in parallel. Call once. is_stray may be empty: then nothing is.
+    Result<void> load_logs(io::MayBlock, const ConfigOf& config_of, const IsStray& is_stray);
+
+    // Gives: null when there is none.
+    std::shared_ptr<Log> get(const TopicPartition& topic_partition) const;
+    // A new log goes to the directory with the fewest logs, or to `directory_id` when that is one of ours and online.
+    // Errors: inconsistent_topic_id; kafka_storage_error.
+    Result<std::shared_ptr<Log>> get_or_create(io::MayBlock, const TopicPartition& topic_partition,
+                                               const Uuid& topic_id, std::shared_ptr<const config::LogConfig> config,
+                                               std::optional<Uuid> directory_id = {});
+    // The folder is renamed at once and removed in the background. No error when there is none.
+    Result<void> delete_log(io::MayBlock, const TopicPartition& topic_partition);
+    Result<void> mark_stray(io::MayBlock, const TopicPartition& topic_partition);
+    void update_config(const std::string& topic, std::shared_ptr<const config::LogConfig> config);
+
+    std::vector<std::shared_ptr<Log>> all_logs() const;
+    std::size_t log_count() const;
+    std::vector<LogDirInfo> log_dirs() const;
+    // Which directory holds the log. nullopt: no such log.
+    std::optional<Uuid> directory_id_of(const TopicPartition& topic_partition) const;
+    std::vector<std::shared_ptr<Log>> logs_in(const std::string& log_dir) const;
+    const std::string& cluster_id() const;
+
+    // Called once for each directory that goes offline. Set before load_logs().
+    void on_offline(std::function<void(const LogDirInfo&)> told);
+    void set_offline(const std::string& log_dir, const Error& why);
+
+    // The broker epoch stood in the clean shutdown file of every directory at start, or -1 (KIP-966).
+    std::int64_t previous_broker_epoch() const;
+
+    // Everything periodic whose time has come: retention, flush.ms, checkpoints, removal of deleted files (paced),
+    // closing idle files, expiry of producers. Call it every second or so, from one thread at a time.
+    void run_once(io::MayBlock, TimestampMs now);
+    // High watermarks are given to partitions before they exist again: as checkpointed at load.
+    std::optional<Offset> checkpointed_high_watermark(const TopicPartition& topic_partition) const;
+    void checkpoint_all(io::MayBlock);
+
+    // Flushes and closes all logs, writes checkpoints and, where nothing failed, .kafka_cleanshutdown; unlocks.
+    void stop(io::MayBlock, std::int64_t broker_epoch);
+
+private:
+    struct Impl;
+    explicit LogManager(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace odr::storage
