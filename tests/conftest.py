@@ -10,8 +10,9 @@ from harness import broker as brokers
 from harness import paths
 from harness.tools import KafkaTools
 
-# Brokers that exist while a test runs; a failing test's report shows the end of their logs.
+# Brokers that exist while a test runs; a failing test's report shows what they logged during the test.
 _factories = []
+_log_sizes = {}
 
 
 def pytest_addoption(parser):
@@ -43,13 +44,23 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason=f"not so in Apache Kafka: {marker.args[0]}"))
 
 
+def _live_brokers():
+    return [broker for factory in _factories for broker in factory.made]
+
+
+def pytest_runtest_setup(item):
+    _log_sizes.clear()
+    _log_sizes.update({broker: len(broker.log_text()) for broker in _live_brokers()})
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
-        for factory in _factories:
-            for broker in factory.made:
-                report.sections.append((f"log of {broker.kind} in {broker.directory}", broker.log_tail()))
+        for broker in _live_brokers():
+            lines = broker.log_text()[_log_sizes.get(broker, 0) :].splitlines()[-40:]
+            if lines:
+                report.sections.append((f"{broker.kind} in {broker.directory} logged", "\n".join(lines)))
 
 
 @pytest.fixture(scope="session")
