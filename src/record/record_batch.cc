@@ -74,7 +74,7 @@ Result<MutableRecordBatch> MutableRecordBatch::parse(MutableByteView bytes) {
 
 void MutableRecordBatch::set_max_timestamp(TimestampType type, TimestampMs timestamp) {
     if (timestamp_type() == type && max_timestamp() == timestamp) return;
-    const unsigned others = attributes() & ~0x08U;
+    const unsigned others = attributes() & 0x77U;  // bits that mean nothing are dropped, as Kafka does here
     const unsigned bit = type == TimestampType::log_append_time ? 0x08U : 0U;
     store(kAttributesPosition, static_cast<std::uint16_t>(others | bit));
     store(35, timestamp.raw());
@@ -128,12 +128,13 @@ RecordBatchFields fields_of(const RecordBatchHeader& header) {
 
 Result<std::optional<RecordBatchView>> BatchIterator::next() {
     const ByteView rest = bytes_.subspan(position_);
-    if (rest.size() < kHeaderSizeUpToMagic) return std::nullopt;
+    if (rest.size() < kLogOverhead) return std::nullopt;
     const std::int32_t length = load_be<std::int32_t>(rest.data() + 8);
     // A length that no entry can have is a lie, however few bytes follow; a longer one may just be cut.
     if (length < static_cast<std::int32_t>(kLegacyOverheadV0 - kLogOverhead)) {
         return fail(ErrorCode::corrupt_message, "a batch has a length smaller than its own header");
     }
+    if (rest.size() < kHeaderSizeUpToMagic) return std::nullopt;
     if (rest[kMagicPosition] > 2) return fail(ErrorCode::corrupt_message, "a batch has an unknown magic");
     if (rest.size() < kLogOverhead + static_cast<std::size_t>(length)) return std::nullopt;
     ODR_TRY(batch, RecordBatchView::parse(rest));
