@@ -137,7 +137,6 @@ private:
     TopicsImage& topics();
     Result<TopicImage*> topic_to_change(const Uuid& id);
     Result<BrokerRegistration*> broker_to_change(BrokerId id, BrokerEpoch epoch);
-    void settle_topics();
 
     std::shared_ptr<const MetadataImage> base_;
     MetadataImage next_;

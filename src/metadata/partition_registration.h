@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,9 +15,9 @@
 namespace odr::metadata {
 
 // Ids of directories that stand for none (KIP-858).
-inline constexpr Uuid kUnassignedDirectory{};
-inline constexpr Uuid kLostDirectory{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-inline constexpr Uuid kMigratingDirectory{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
+inline constexpr Uuid kMigratingDirectory{};  // the log stands below metadata.version 3.7-IV2, which has no directories
+inline constexpr Uuid kUnassignedDirectory{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+inline constexpr Uuid kLostDirectory{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
 
 // KIP-704: recovering after an unclean election until the new leader says it has recovered.
 enum class LeaderRecoveryState : std::int8_t { recovered = 0, recovering = 1 };
@@ -47,7 +48,7 @@ struct PartitionRegistration {
 };
 
 // The partitions of a topic by index, in chunks that copies share: changing one partition of a copy clones its chunk
-// of 64 and the list of chunks (16 bytes for each 64 partitions).
+// of 64 pointers and the list of chunks (8 bytes for each 64 partitions).
 //
 // Threads: as a std::vector; copies may be used and changed by different threads.
 class PartitionMap {
@@ -65,11 +66,11 @@ public:
         const auto at = static_cast<std::uint32_t>(index.raw());
         if (at >= static_cast<std::uint32_t>(end_)) return nullptr;
         const Chunk* chunk = chunks_[at / kChunk].get();
-        if (chunk == nullptr) return nullptr;
-        return chunk->partitions[at % kChunk].get();
+        const std::size_t within = at % kChunk;
+        return chunk == nullptr || within >= chunk->partitions.size() ? nullptr : chunk->partitions[within].get();
     }
-    // Needs: 0 <= index <= kIndexMax.
-    void set(PartitionIndex index, PartitionRegistration partition);
+    // Needs: 0 <= index <= kIndexMax. Gives: whether it is new.
+    bool set(PartitionIndex index, PartitionRegistration partition);
     // visit(PartitionIndex, const PartitionRegistration&), by rising index.
     template <class Visit>
     void for_each(Visit&& visit) const {
@@ -97,14 +98,37 @@ public:
 private:
     static constexpr std::int32_t kChunk = 64;
     struct Chunk {
-        std::shared_ptr<const PartitionRegistration> partitions[kChunk];
+        std::atomic<std::uint32_t> references{1};
+        std::vector<std::shared_ptr<const PartitionRegistration>> partitions;  // at most kChunk
+    };
+    // A counted reference that can tell whether it is the only one: shared_ptr::use_count() does not synchronise.
+    class ChunkRef {
+    public:
+        ChunkRef() = default;
+        ChunkRef(const ChunkRef& other) : chunk_{other.chunk_} {
+            if (chunk_ != nullptr) chunk_->references.fetch_add(1, std::memory_order_relaxed);
+        }
+        ChunkRef(ChunkRef&& other) noexcept : chunk_{std::exchange(other.chunk_, nullptr)} {}
+        ChunkRef& operator=(ChunkRef other) noexcept {
+            std::swap(chunk_, other.chunk_);
+            return *this;
+        }
+        ~ChunkRef() {
+            if (chunk_ != nullptr && chunk_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete chunk_;
+        }
+        const Chunk* get() const { return chunk_; }
+        // Gives: the chunk, ours alone.
+        Chunk& own();
+
+    private:
+        Chunk* chunk_ = nullptr;
     };
     const Chunk* chunk_at(std::int32_t index) const {
         const auto at = static_cast<std::size_t>(index / kChunk);
         return at < chunks_.size() ? chunks_[at].get() : nullptr;
     }
 
-    std::vector<std::shared_ptr<const Chunk>> chunks_;
+    std::vector<ChunkRef> chunks_;
     std::size_t size_ = 0;
     std::int32_t end_ = 0;
 };
