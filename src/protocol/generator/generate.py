@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """generate.py SCHEMA_DIR OUT_DIR GROUPS: turns the schemas into C++ under OUT_DIR/protocol/generated.
 
-GROUPS is the number of .cc files that share the codecs. A file is written only where its contents change, so that a
+GROUPS is the number of .cc files that share the codecs (and of those for tests and tools). A file is written only where its contents change, so that a
 touched schema recompiles what it concerns and no more.
 """
 
@@ -9,9 +9,11 @@ import pathlib
 import sys
 
 import emit_decode
+import emit_dump
 import emit_encode
 import emit_equality
 import emit_headers
+import emit_random
 import emit_tables
 import schema
 from model import Message
@@ -46,6 +48,8 @@ def main():
     files = {f"{m.file}.h": emit_headers.header(m) for m in messages}
     for index, members in enumerate(balance(messages, groups)):
         files[f"codec_{index:02}.cc"] = codec(members)
+        files[f"random_{index:02}.cc"] = emit_random.random_file(members)
+        files[f"json_{index:02}.cc"] = emit_dump.dump_file(members)
     files["api_keys.inc"] = emit_tables.api_keys(messages)
     files["metadata_records.inc"] = emit_tables.metadata_records(messages)
     files["record_types.h"] = emit_tables.record_types(messages)
