@@ -109,14 +109,14 @@ int Reactor::wait_for_kernel(int timeout_ms) {
 bool Reactor::run_posted() {
     if (!has_posted_.load(std::memory_order_acquire)) return false;
     std::vector<Job> jobs;
-    std::vector<std::coroutine_handle<>> coroutines;
+    std::vector<EndOfTurn> calls;
     {
         std::lock_guard guard{posted_mutex_};
         jobs.swap(posted_);
-        coroutines.swap(resumed_);
+        calls.swap(called_);
         has_posted_.store(false, std::memory_order_relaxed);
     }
-    for (const std::coroutine_handle<> coroutine : coroutines) coroutine.resume();
+    for (const EndOfTurn& each : calls) each.fire(each.argument);
     for (Job& job : jobs) job();
     did_something_ = true;
     return true;
@@ -148,13 +148,14 @@ void Reactor::post(Job job) {
     if (current_reactor != this && asleep_.exchange(false, std::memory_order_seq_cst)) wake();
 }
 
-void Reactor::resume(std::coroutine_handle<> coroutine) {
+void Reactor::call(Timer::Fire fire, void* argument) {
+    if (current_reactor == this) return at_end_of_turn(fire, argument);
     {
         std::lock_guard guard{posted_mutex_};
-        resumed_.push_back(coroutine);
+        called_.push_back({fire, argument});
         has_posted_.store(true, std::memory_order_seq_cst);
     }
-    if (current_reactor != this && asleep_.exchange(false, std::memory_order_seq_cst)) wake();
+    if (asleep_.exchange(false, std::memory_order_seq_cst)) wake();
 }
 
 void Reactor::watch(int fd, Watcher& watcher, std::uint32_t events) {

@@ -23,7 +23,7 @@ public:
 // One event loop, one thread, level-triggered epoll. (docs/adr/0002-reactor.md: why not Asio.)
 // A turn: what other threads posted, what the kernel has, due timers, then what was put off to the end of the turn.
 //
-// Threads: post() and resume() from any; everything else on the reactor's own.
+// Threads: post(), call() and resume() from any; everything else on the reactor's own.
 // Tests:   without run(): move a ManualClock and call run_ready().
 class Reactor {
 public:
@@ -40,7 +40,11 @@ public:
     bool run_ready();
 
     void post(Job job);
-    void resume(std::coroutine_handle<> coroutine);
+    // Runs `fire(argument)` soon on this reactor: at the end of its turn when called from there.
+    void call(Timer::Fire fire, void* argument);
+    void resume(std::coroutine_handle<> coroutine) {
+        call([](void* at) { std::coroutine_handle<>::from_address(at).resume(); }, coroutine.address());
+    }
 
     void watch(int fd, Watcher& watcher, std::uint32_t events);
     void change(int fd, Watcher& watcher, std::uint32_t events);
@@ -99,8 +103,8 @@ private:
     bool did_something_ = false;
 
     std::mutex posted_mutex_;
-    std::vector<Job> posted_;                       // under posted_mutex_
-    std::vector<std::coroutine_handle<>> resumed_;  // under posted_mutex_
+    std::vector<Job> posted_;        // under posted_mutex_
+    std::vector<EndOfTurn> called_;  // under posted_mutex_
     std::atomic<bool> has_posted_{false};
     std::atomic<bool> asleep_{false};
 };

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <cstdint>
+#include <vector>
+
+#include "base/types.h"
+#include "io/reactor.h"
+
+namespace odr::replication {
+
+class FetchWaiter;
+
+// A waiting fetch's place in one partition's list.
+struct FetchWaitEntry {
+    FetchWaiter* waiter = nullptr;
+    FetchWaitEntry* next = nullptr;
+    FetchWaitEntry* previous = nullptr;  // null: not in a list
+};
+
+// A fetch that waits for bytes (fetch.min.bytes) or for its time (fetch.max.wait.ms). Kafka: DelayedFetch.
+// Hang an entry on each partition with Partition::wait_for_data(), then co_await until_ready(ms), then take the entries
+// off with Partition::stop_waiting().
+//
+// Threads: made, awaited and destroyed on one reactor; advanced() and wake() from any, under a partition's waiters
+// lock.
+class FetchWaiter {
+public:
+    FetchWaiter(io::Reactor& home, std::int64_t bytes_missing, std::size_t partitions)
+        : home_{home}, bytes_missing_{bytes_missing}, entries_(partitions) {
+        for (FetchWaitEntry& entry : entries_) entry.waiter = this;
+    }
+    FetchWaiter(const FetchWaiter&) = delete;
+    FetchWaiter& operator=(const FetchWaiter&) = delete;
+
+    std::vector<FetchWaitEntry>& entries() { return entries_; }
+
+    // A partition has `bytes` more to give.
+    void advanced(std::int64_t bytes) {
+        if (bytes_missing_.fetch_sub(bytes, std::memory_order_acq_rel) <= bytes) wake();
+    }
+    // Something other than bytes: the partition is gone, or led elsewhere.
+    void wake() {
+        if (fired_.exchange(true, std::memory_order_acq_rel)) return;
+        home_.call(&FetchWaiter::resume, this);
+    }
+
+    auto until_ready(std::int64_t wait_ms) {
+        struct Awaiter {
+            FetchWaiter& waiter;
+            std::int64_t wait_ms;
+            bool await_ready() const { return false; }
+            void await_suspend(std::coroutine_handle<> caller) {
+                waiter.sleeping_ = caller;
+                waiter.home_.arm(waiter.timer_, wait_ms, &FetchWaiter::time_is_up, &waiter);
+            }
+            void await_resume() const { waiter.timer_.cancel(); }
+        };
+        return Awaiter{*this, wait_ms};
+    }
+
+private:
+    static void resume(void* self) { static_cast<FetchWaiter*>(self)->sleeping_.resume(); }
+    static void time_is_up(void* self) {
+        auto* waiter = static_cast<FetchWaiter*>(self);
+        if (!waiter->fired_.exchange(true, std::memory_order_acq_rel)) waiter->sleeping_.resume();
+    }
+
+    io::Reactor& home_;
+    std::atomic<std::int64_t> bytes_missing_;
+    std::atomic<bool> fired_{false};
+    std::coroutine_handle<> sleeping_;
+    io::Timer timer_;
+    std::vector<FetchWaitEntry> entries_;
+};
+
+}  // namespace odr::replication

@@ -1,0 +1,239 @@
+#include "replication/partition.h"
+
+#include <vector>
+
+#include "base/log.h"
+
+namespace odr::replication {
+namespace {
+
+// More than this goes into the log with more than one write, so that no turn takes too long.
+constexpr std::size_t kCommitBytesMax = std::size_t{8} << 20;
+
+void refuse(QueuedAppend* first, const Error& error) {
+    while (first != nullptr) {
+        QueuedAppend* const next = first->next;
+        first->pending.result = fail(error);
+        first->group->complete_one();
+        first = next;
+    }
+}
+
+}  // namespace
+
+Partition::Partition(std::shared_ptr<storage::Log> log, LeaderEpoch leader_epoch, const Clock& clock,
+                     io::BlockingPool& pool)
+    : log_{std::move(log)}, clock_{clock}, pool_{pool}, leader_epoch_{kNoLeaderEpoch.raw()} {
+    waiters_.next = waiters_.previous = &waiters_;
+    become_leader(leader_epoch);
+}
+
+Partition::~Partition() {
+    ODR_ASSERT(queue_first_ == nullptr && unflushed_ == nullptr, "appends outlive {}", topic_partition().to_string());
+    ODR_ASSERT(waiters_.next == &waiters_, "fetches wait on {}", topic_partition().to_string());
+}
+
+void Partition::become_leader(LeaderEpoch epoch) {
+    const storage::AppendLock lock = log_->lock_for_append();
+    if (epoch <= leader_epoch()) return;
+    if (epoch > log_->latest_epoch()) log_->assign_epoch_start_offset(lock, epoch, log_->log_end_offset());
+    leader_epoch_.store(epoch.raw(), std::memory_order_release);
+    advance_high_watermark(log_->log_end_offset());  // the only replica: what is written is committed
+}
+
+void Partition::close() {
+    open_.store(false, std::memory_order_release);
+    wake_all_waiters();
+}
+
+void Partition::enqueue(QueuedAppend& append) {
+    std::lock_guard guard{queue_mutex_};
+    append.next = nullptr;
+    (queue_first_ == nullptr ? queue_first_ : queue_last_->next) = &append;
+    queue_last_ = &append;
+    if (planned_ != nullptr || committing_) return;
+    planned_ = shared_from_this();
+    io::Reactor::current()->at_end_of_turn(
+        [](void* self) {
+            auto* partition = static_cast<Partition*>(self);
+            std::shared_ptr<Partition> keep_alive;
+            {
+                std::lock_guard planned_guard{partition->queue_mutex_};
+                keep_alive = std::move(partition->planned_);
+            }
+            keep_alive->commit();
+        },
+        this);
+}
+
+// Needs: queue_mutex_ held, queue not empty.
+QueuedAppend* Partition::take_queued(storage::AppendDemand& demand) {
+    const auto segment_bytes = static_cast<std::size_t>(log_->config()->segment_bytes);
+    const std::size_t bytes_max = std::min(kCommitBytesMax, segment_bytes);
+    QueuedAppend* const first = queue_first_;
+    QueuedAppend* last = first;
+    demand.add(first->pending.batch);
+    while (last->next != nullptr && demand.bytes + last->next->pending.batch.size_in_bytes() <= bytes_max) {
+        last = last->next;
+        demand.add(last->pending.batch);
+    }
+    queue_first_ = last->next;
+    last->next = nullptr;
+    return first;
+}
+
+void Partition::put_back(QueuedAppend* first) {
+    QueuedAppend* last = first;
+    while (last->next != nullptr) last = last->next;
+    std::lock_guard guard{queue_mutex_};
+    last->next = queue_first_;
+    if (queue_first_ == nullptr) queue_last_ = last;
+    queue_first_ = first;
+}
+
+void Partition::commit() {
+    const std::shared_ptr<Partition> keep_alive = shared_from_this();
+    for (;;) {
+        QueuedAppend* first = nullptr;
+        storage::AppendDemand demand;
+        {
+            std::lock_guard guard{queue_mutex_};
+            if (committing_ || queue_first_ == nullptr) return;
+            committing_ = true;
+            first = take_queued(demand);
+        }
+        const bool open = is_open();
+        storage::AppendSummary summary;
+        if (open) {
+            const storage::AppendLock lock = log_->lock_for_append();
+            if (!log_->ready_to_append(lock, demand, clock_.now())) {
+                put_back(first);
+                return prepare_then_commit(demand);
+            }
+            summary = append_to_log(lock, first);
+        }
+        {
+            std::lock_guard guard{queue_mutex_};
+            committing_ = false;
+        }
+        // From here on the appends may resume their requests, which may append again.
+        if (!open) {
+            refuse(first, Error{.code = ErrorCode::not_leader_or_follower, .what = "the partition is being closed"});
+        } else if (summary.needs_flush) {
+            flush_then_finish(first);
+        } else {
+            finish(first, summary.log_end_offset);
+        }
+    }
+}
+
+storage::AppendSummary Partition::append_to_log(const storage::AppendLock& lock, QueuedAppend* first) {
+    thread_local std::vector<storage::PendingAppend> batches;
+    batches.clear();
+    for (const QueuedAppend* at = first; at != nullptr; at = at->next) batches.push_back(at->pending);
+    const storage::AppendSummary summary = log_->append(lock, batches, leader_epoch(), clock_.now());
+    std::size_t n = 0;
+    for (QueuedAppend* at = first; at != nullptr; at = at->next) at->pending.result = batches[n++].result;
+    return summary;
+}
+
+// Opening and rolling wait for the disk. committing_ stays set, so that appends queue up meanwhile.
+void Partition::prepare_then_commit(const storage::AppendDemand& demand) {
+    pool_.submit([self = shared_from_this(), demand](io::MayBlock may_block) {
+        const Result<void> prepared = self->log_->prepare_append(may_block, demand, self->clock_.now());
+        QueuedAppend* refused = nullptr;
+        {
+            std::lock_guard guard{self->queue_mutex_};
+            self->committing_ = false;
+            if (!prepared) refused = std::exchange(self->queue_first_, nullptr);
+        }
+        if (!prepared) {
+            log::error("{}: cannot prepare the log for an append: {} (errno {})", self->topic_partition().to_string(),
+                       prepared.error().what, prepared.error().os_errno);
+            return refuse(refused, prepared.error());
+        }
+        self->commit();
+    });
+}
+
+void Partition::flush_then_finish(QueuedAppend* first) {
+    {
+        std::lock_guard guard{queue_mutex_};
+        QueuedAppend** tail = &unflushed_;
+        while (*tail != nullptr) tail = &(*tail)->next;
+        *tail = first;
+        if (std::exchange(flushing_, true)) return;
+    }
+    pool_.submit([self = shared_from_this()](io::MayBlock may_block) { self->flush_until_none_waits(may_block); });
+}
+
+// One sync answers all that were written before it began; those written meanwhile share the next.
+void Partition::flush_until_none_waits(io::MayBlock may_block) {
+    for (;;) {
+        QueuedAppend* first = nullptr;
+        {
+            std::lock_guard guard{queue_mutex_};
+            first = std::exchange(unflushed_, nullptr);
+            if (first == nullptr) {
+                flushing_ = false;
+                return;
+            }
+        }
+        const Offset end = log_->log_end_offset();
+        const Result<void> flushed = log_->flush(may_block, end);
+        if (flushed) {
+            finish(first, end);
+        } else {
+            refuse(first, flushed.error());
+        }
+    }
+}
+
+void Partition::finish(QueuedAppend* first, Offset high_watermark) {
+    if (high_watermark != kNoOffset) advance_high_watermark(high_watermark);
+    while (first != nullptr) {
+        QueuedAppend* const next = first->next;  // completing may end the request and free the append
+        first->group->complete_one();
+        first = next;
+    }
+}
+
+void Partition::advance_high_watermark(Offset candidate) {
+    if (candidate <= log_->high_watermark()) return;
+    std::lock_guard guard{waiters_mutex_};
+    const Offset before = log_->high_watermark();
+    if (candidate <= before) return;
+    ODR_ASSERT(candidate <= log_->log_end_offset(), "candidate={} log_end_offset={}", candidate,
+               log_->log_end_offset());
+    const std::uint64_t bytes_before = visible_bytes_;
+    visible_bytes_ = log_->size_in_bytes();
+    log_->set_high_watermark(candidate);
+    const auto gained = visible_bytes_ > bytes_before ? static_cast<std::int64_t>(visible_bytes_ - bytes_before) : 1;
+    for (FetchWaitEntry* entry = waiters_.next; entry != &waiters_; entry = entry->next)
+        entry->waiter->advanced(gained);
+}
+
+bool Partition::wait_for_data(FetchWaitEntry& entry, Offset seen) {
+    std::lock_guard guard{waiters_mutex_};
+    if (!is_open() || log_->high_watermark() > seen) return false;
+    entry.previous = waiters_.previous;
+    entry.next = &waiters_;
+    waiters_.previous->next = &entry;
+    waiters_.previous = &entry;
+    return true;
+}
+
+void Partition::stop_waiting(FetchWaitEntry& entry) {
+    std::lock_guard guard{waiters_mutex_};
+    if (entry.previous == nullptr) return;
+    entry.previous->next = entry.next;
+    entry.next->previous = entry.previous;
+    entry.next = entry.previous = nullptr;
+}
+
+void Partition::wake_all_waiters() {
+    std::lock_guard guard{waiters_mutex_};
+    for (FetchWaitEntry* entry = waiters_.next; entry != &waiters_; entry = entry->next) entry->waiter->wake();
+}
+
+}  // namespace odr::replication

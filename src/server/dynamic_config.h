@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/config/broker_config.h"
+#include "base/config/log_config.h"
+#include "metadata/image_holder.h"
+#include "server/services.h"
+
+namespace odr::server {
+
+// The configuration in force: server.properties under what kafka-configs has set, for the cluster and for this broker.
+// Told of each new image; what changed takes effect there and then (topics' logs, connection limits, ...).
+//
+// Owner:   the server. Threads: current() from any, the updates on the metadata loader's.
+// Kafka:   DynamicBrokerConfig, DynamicConfigPublisher.
+class DynamicConfig final : public metadata::MetadataPublisher {
+public:
+    DynamicConfig(std::shared_ptr<const config::BrokerConfig> at_start, const Services& services);
+
+    // The broker's configuration with dynamic settings applied.
+    std::shared_ptr<const config::BrokerConfig> current() const;
+    // How the logs of a topic are kept, by the image given.
+    std::shared_ptr<const config::LogConfig> log_config(const metadata::MetadataImage& image,
+                                                        std::string_view topic) const;
+
+    std::string_view name() const override { return "DynamicConfig"; }
+    void on_metadata_update(const metadata::MetadataChanges& changes,
+                            const std::shared_ptr<const metadata::MetadataImage>& before,
+                            const std::shared_ptr<const metadata::MetadataImage>& after) override;
+
+private:
+    void update_broker(const metadata::MetadataImage& image);
+
+    const std::shared_ptr<const config::BrokerConfig> at_start_;
+    const Services& services_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<const config::BrokerConfig> current_;  // under mutex_
+};
+
+}  // namespace odr::server

@@ -1,0 +1,99 @@
+#include "server/output.h"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace odr::server {
+
+void Output::add_slice(std::size_t position, storage::FileSlice slice) {
+    slice_bytes_ += slice.length;
+    slices_.push_back({position, std::move(slice)});
+}
+
+void Output::append(Output&& other) {
+    const std::size_t base = bytes_.size();
+    bytes_.append(other.bytes_.view());
+    for (Slice& each : other.slices_) add_slice(base + each.position, std::move(each.slice));
+    other.slices_.clear();
+    other.slice_bytes_ = 0;
+    other.bytes_.clear();
+}
+
+void Output::release() {
+    if (!empty()) return;
+    sent_ = 0;
+    if (bytes_.capacity() > kKeptCapacity) {
+        bytes_ = protocol::Buffer{};
+    } else {
+        bytes_.clear();
+    }
+}
+
+Output::Progress Output::flush(int socket) {
+    std::size_t budget = kBytesPerTurn;
+    while (!empty()) {
+        const bool slice_next = !slices_.empty();
+        const std::size_t until = slice_next ? slices_.front().position : bytes_.size();
+        const Progress progress =
+            sent_ < until ? send_bytes(socket, until, slice_next, budget) : send_slice(socket, budget);
+        if (progress != Progress::done) return progress;
+        if (budget == 0 && !empty()) return Progress::more;
+    }
+    release();
+    return Progress::done;
+}
+
+Output::Progress Output::send_bytes(int socket, std::size_t until, bool more_follows, std::size_t& budget) {
+    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more_follows ? MSG_MORE : 0);
+    const ssize_t n = ::send(socket, bytes_.data() + sent_, until - sent_, flags);
+    if (n < 0 && errno == EINTR) return Progress::done;
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Progress::blocked : Progress::failed;
+    const bool all = static_cast<std::size_t>(n) == until - sent_;
+    sent_ += static_cast<std::size_t>(n);
+    budget -= std::min(budget, static_cast<std::size_t>(n));
+    return all ? Progress::done : Progress::blocked;
+}
+
+Output::Progress Output::send_slice(int socket, std::size_t& budget) {
+    Slice& next = slices_.front();
+    std::size_t sent = 0;
+    if (next.slice.length > 0) {
+        if (next.slice.file->native_handle() < 0) return copy_slice(socket, next, budget);
+        auto offset = static_cast<off_t>(next.slice.position);
+        const ssize_t n =
+            ::sendfile(socket, next.slice.file->native_handle(), &offset, std::min(next.slice.length, budget));
+        if (n < 0 && errno == EINTR) return Progress::done;
+        if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Progress::blocked : Progress::failed;
+        if (n == 0) return Progress::failed;  // the file was cut: the client was promised more
+        sent = static_cast<std::size_t>(n);
+    }
+    next.slice.position += sent;
+    next.slice.length -= sent;
+    slice_bytes_ -= sent;
+    budget -= sent;
+    if (next.slice.length == 0) slices_.pop_front();
+    return Progress::done;
+}
+
+// For files that the kernel does not know: simulated ones.
+Output::Progress Output::copy_slice(int socket, Slice& next, std::size_t& budget) {
+    std::array<std::uint8_t, 16384> window;
+    const std::size_t wanted = std::min({next.slice.length, window.size(), budget});
+    const Result<std::size_t> got = next.slice.file->read_at({window.data(), wanted}, next.slice.position);
+    if (!got || *got == 0) return Progress::failed;
+    const ssize_t n = ::send(socket, window.data(), *got, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Progress::blocked : Progress::failed;
+    const auto sent = static_cast<std::size_t>(n);
+    next.slice.position += sent;
+    next.slice.length -= sent;
+    slice_bytes_ -= sent;
+    budget -= sent;
+    if (next.slice.length == 0) slices_.pop_front();
+    return Progress::done;
+}
+
+}  // namespace odr::server

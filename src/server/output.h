@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "protocol/buffer.h"
+#include "storage/file_slice.h"
+
+namespace odr::server {
+
+// What waits to be written to one socket: bytes, with slices of files between them.
+//
+// Threads: one.
+class Output {
+public:
+    enum class Progress { done, blocked, failed, more };  // more: gave way to others, would go on
+
+    // Where responses are encoded to.
+    protocol::Buffer& buffer() { return bytes_; }
+    // A slice goes out before the byte at `position` of the buffer. Needs: positions in order.
+    void add_slice(std::size_t position, storage::FileSlice slice);
+    // Moves everything of another output behind what is here.
+    void append(Output&& other);
+
+    // Writes until the socket is full, or kBytesPerTurn.
+    Progress flush(int socket);
+    bool empty() const { return sent_ == bytes_.size() && slices_.empty(); }
+    // Not yet written, slices too.
+    std::size_t pending_bytes() const { return bytes_.size() - sent_ + slice_bytes_; }
+    // Gives memory back when there is nothing to write.
+    void release();
+
+private:
+    static constexpr std::size_t kBytesPerTurn = std::size_t{4} << 20;
+    static constexpr std::size_t kKeptCapacity = 4096;
+    struct Slice {
+        std::size_t position;
+        storage::FileSlice slice;
+    };
+
+    Progress send_bytes(int socket, std::size_t until, bool more_follows, std::size_t& budget);
+    Progress send_slice(int socket, std::size_t& budget);
+    Progress copy_slice(int socket, Slice& next, std::size_t& budget);
+
+    protocol::Buffer bytes_;
+    std::size_t sent_ = 0;  // of bytes_
+    std::deque<Slice> slices_;
+    std::size_t slice_bytes_ = 0;
+};
+
+}  // namespace odr::server

@@ -1,0 +1,142 @@
+#include "server/processor.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "server/connection.h"
+#include "server/connection_quotas.h"
+
+namespace odr::server {
+namespace {
+
+constexpr std::int64_t kMemoryRetryMs = 5;
+constexpr std::int64_t kStopRetryMs = 1;
+
+}  // namespace
+
+Processor::Processor(int index, const Services& services, ConnectionLimits limits)
+    : services_{services}, limits_{limits}, reactor_{index, *services.clock}, state_{services} {}
+
+Processor::~Processor() { ODR_ASSERT(!thread_.joinable(), "stop() first"); }
+
+void Processor::start() {
+    plan_idle_check();
+    thread_ = std::thread{[this] { reactor_.run(); }};
+    pthread_setname_np(thread_.native_handle(), ("odr-reactor-" + std::to_string(reactor_.index())).c_str());
+}
+
+void Processor::stop() {
+    if (!thread_.joinable()) return;
+    reactor_.post([this] { stop_on_reactor(); });
+    thread_.join();
+}
+
+void Processor::stop_on_reactor() {
+    is_stopping_ = true;
+    const std::vector<Connection*> all{connections_.begin(), connections_.end()};
+    for (Connection* connection : all) {
+        connection->close("the broker stops");
+        connection->destroy_if_unused();
+    }
+    if (connections_.empty()) return reactor_.stop();
+    reactor_.arm(stop_timer_, kStopRetryMs, [](void* self) { static_cast<Processor*>(self)->stop_on_reactor(); }, this);
+}
+
+void Processor::adopt(int socket, ConnectionInfo info) {
+    reactor_.post([this, socket, info = std::move(info)]() mutable {
+        auto* connection = new Connection{*this, socket, std::move(info)};
+        connections_.insert(connection);
+        link(*connection);
+        if (is_stopping_) {
+            connection->close("the broker stops");
+            connection->destroy_if_unused();
+        }
+    });
+}
+
+const ChunkRef& Processor::scratch() {
+    if (!scratch_ || scratch_.is_shared()) scratch_ = ChunkRef::allocate(kScratchBytes);
+    return scratch_;
+}
+
+void Processor::link(Connection& connection) {
+    connection.idle_previous_ = idle_last_;
+    connection.idle_next_ = nullptr;
+    (idle_last_ == nullptr ? idle_first_ : idle_last_->idle_next_) = &connection;
+    idle_last_ = &connection;
+}
+
+void Processor::unlink(Connection& connection) {
+    (connection.idle_previous_ == nullptr ? idle_first_ : connection.idle_previous_->idle_next_) =
+        connection.idle_next_;
+    (connection.idle_next_ == nullptr ? idle_last_ : connection.idle_next_->idle_previous_) = connection.idle_previous_;
+    connection.idle_next_ = connection.idle_previous_ = nullptr;
+}
+
+void Processor::touch(Connection& connection) {
+    if (idle_last_ == &connection || connection.is_closed()) return;
+    unlink(connection);
+    link(connection);
+}
+
+void Processor::forget(Connection& connection) {
+    unlink(connection);
+    std::erase(waiting_for_memory_, &connection);
+    services_.connection_quotas->release(connection.info().listener, connection.info().peer_address);
+}
+
+void Processor::bury(Connection& connection) {
+    if (connections_.erase(&connection) == 0) return;
+    if (buried_.empty()) {
+        reactor_.at_end_of_turn([](void* self) { static_cast<Processor*>(self)->clear_buried(); }, this);
+    }
+    buried_.push_back(&connection);
+}
+
+void Processor::clear_buried() {
+    for (Connection* connection : buried_) delete connection;
+    buried_.clear();
+}
+
+void Processor::plan_idle_check() {
+    if (limits_.idle_ms_max < 0) return;
+    const std::int64_t every_ms = std::clamp<std::int64_t>(limits_.idle_ms_max / 4, 50, 10'000);
+    reactor_.arm(idle_timer_, every_ms, [](void* self) { static_cast<Processor*>(self)->close_idle(); }, this);
+}
+
+void Processor::close_idle() {
+    while (idle_first_ != nullptr && reactor_.now_ms() - idle_first_->last_active_ms() > limits_.idle_ms_max) {
+        Connection& oldest = *idle_first_;
+        if (oldest.in_flight_ > 0) {
+            touch(oldest);
+            oldest.last_active_ms_ = reactor_.now_ms();
+            continue;
+        }
+        oldest.close("it was idle for longer than connections.max.idle.ms");
+        oldest.destroy_if_unused();
+    }
+    plan_idle_check();
+}
+
+void Processor::await_memory(Connection& connection) {
+    if (std::ranges::find(waiting_for_memory_, &connection) == waiting_for_memory_.end()) {
+        waiting_for_memory_.push_back(&connection);
+    }
+    if (memory_timer_.is_armed()) return;
+    reactor_.arm(
+        memory_timer_, kMemoryRetryMs, [](void* self) { static_cast<Processor*>(self)->retry_memory(); }, this);
+}
+
+void Processor::retry_memory() {
+    if (memory().is_exhausted()) {
+        reactor_.arm(
+            memory_timer_, kMemoryRetryMs, [](void* self) { static_cast<Processor*>(self)->retry_memory(); }, this);
+        return;
+    }
+    for (Connection* connection : std::exchange(waiting_for_memory_, {})) connection->resume_reading();
+}
+
+}  // namespace odr::server
