@@ -11,6 +11,8 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicReference;
 
 import org.apache.kafka.common.utils.Exit;
@@ -26,6 +28,7 @@ import org.apache.kafka.common.utils.Exit;
 public final class ToolHost {
     private static final int TIMED_OUT = 124;
     private static final AtomicReference<Integer> exitCode = new AtomicReference<>();
+    private static final Queue<Runnable> shutdownHooks = new ConcurrentLinkedQueue<>();
 
     /** What a tool's call of Exit turns into; an Error, because tools catch exceptions. */
     private static final class ToolExit extends Error {
@@ -52,16 +55,28 @@ public final class ToolHost {
         }
     }
 
+    /** The metadata shell closes System.out when it is done. */
+    private static final class LastingStream extends PrintStream {
+        LastingStream(OutputStream target) {
+            super(target, true, StandardCharsets.UTF_8);
+        }
+
+        @Override
+        public void close() {
+            flush();
+        }
+    }
+
     public static void main(String[] ignored) throws Exception {
         DataInputStream requests = new DataInputStream(new FileInputStream(FileDescriptor.in));
         DataOutputStream answers = new DataOutputStream(new FileOutputStream(FileDescriptor.out));
         Switch out = new Switch();
         Switch err = new Switch();
-        System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
-        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+        System.setOut(new LastingStream(out));
+        System.setErr(new LastingStream(err));
         Exit.setExitProcedure((code, message) -> exit(code));
         Exit.setHaltProcedure((code, message) -> exit(code));
-        Exit.setShutdownHookAdder((name, hook) -> { });
+        Exit.setShutdownHookAdder((name, hook) -> shutdownHooks.add(hook));
         while (true) {
             String[] call;
             byte[] input;
@@ -100,7 +115,13 @@ public final class ToolHost {
     private static int call(String[] call, InputStream input, int timeoutMs) throws InterruptedException {
         System.setIn(input);
         exitCode.set(null);
-        Thread tool = new Thread(() -> exitCode.compareAndSet(null, runMain(call)), "tool");
+        Thread tool = new Thread(() -> {
+            exitCode.compareAndSet(null, runMain(call));
+            // Where a JVM would end: the console producer, for one, flushes here.
+            for (Runnable hook = shutdownHooks.poll(); hook != null; hook = shutdownHooks.poll()) {
+                hook.run();
+            }
+        }, "tool");
         tool.setDaemon(true);
         tool.start();
         tool.join(timeoutMs);
