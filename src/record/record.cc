@@ -1,5 +1,7 @@
 #include "record/record.h"
 
+#include <fmt/format.h>
+
 #include "base/assert.h"
 #include "record/record_reader.h"
 

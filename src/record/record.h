@@ -100,7 +100,7 @@ public:
     struct Options {
         Offset base_offset{0};
         LeaderEpoch partition_leader_epoch = kNoLeaderEpoch;
-        Compression compression;
+        Compression compression{};
         TimestampType timestamp_type = TimestampType::create_time;
         TimestampMs log_append_time = kNoTimestamp;  // the batch's time where timestamp_type is log_append_time
         ProducerId producer_id = kNoProducerId;
@@ -108,8 +108,8 @@ public:
         std::int32_t base_sequence = kNoSequence;
         bool is_transactional = false;
         bool is_control = false;
-        std::optional<TimestampMs> delete_horizon;  // KIP-534; takes the place of the base timestamp
-        std::optional<Offset> last_offset;          // where the batch ends, if after its last record (compaction)
+        std::optional<TimestampMs> delete_horizon{};  // KIP-534; takes the place of the base timestamp
+        std::optional<Offset> last_offset{};          // where the batch ends, if after its last record (compaction)
     };
 
     RecordBatchBuilder() : RecordBatchBuilder{Options{}} {}

@@ -58,7 +58,8 @@ public:
     explicit StreamSource(Decompressor& from) : from_{from} {}
 
     std::uint64_t position() const { return before_ + static_cast<std::uint64_t>(at_ - begin_); }
-    bool is_at_end() { return at_ == end_ && !refill(); }
+    // Not where the stream broke off: that is an error(), even with all records read.
+    bool is_at_end() { return at_ == end_ && !refill() && !failure_; }
     bool has(std::uint64_t) const { return true; }  // known when it is read
     bool byte(std::uint8_t& out) {
         if (at_ == end_ && !refill()) return false;
@@ -82,7 +83,6 @@ public:
     Error error(std::string_view what) const {
         return failure_ ? *failure_ : Error{.code = ErrorCode::invalid_record, .what = what};
     }
-    bool is_broken() const { return failure_.has_value(); }
 
 private:
     bool refill() {

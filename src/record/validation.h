@@ -22,9 +22,9 @@ struct ValidationRules {
     std::int64_t timestamp_before_max_ms = std::numeric_limits<std::int64_t>::max();  // message.timestamp.before.max.ms
     std::int64_t timestamp_after_max_ms = 3'600'000;                                  // message.timestamp.after.max.ms
     std::size_t max_message_bytes = 1'048'588;                                        // max.message.bytes
-    bool is_compacted = false;               // cleanup.policy has compact: every record needs a key
-    std::optional<Compression> compression;  // compression.type; nullopt: as the producer sent it
-    bool is_zstd_allowed = true;             // from Produce version 7 on (KIP-110)
+    bool is_compacted = false;                 // cleanup.policy has compact: every record needs a key
+    std::optional<Compression> compression{};  // compression.type; nullopt: as the producer sent it
+    bool is_zstd_allowed = true;               // from Produce version 7 on (KIP-110)
     std::size_t decompressed_bytes_max = kDecompressedBytesMax;
 };
 
@@ -32,7 +32,7 @@ struct ValidationRules {
 struct ValidationError {
     struct RecordError {
         std::int32_t batch_index = 0;  // of the record in its batch
-        std::optional<std::string> message;
+        std::optional<std::string> message{};
     };
     ErrorCode code = ErrorCode::none;
     std::string message;
