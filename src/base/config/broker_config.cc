@@ -49,8 +49,12 @@ std::expected<BrokerConfig, std::string> BrokerConfig::make(const ConfigMap& pro
                                                             const ProviderSources& sources) {
     auto resolved = resolve_providers(properties, sources);
     if (!resolved) return std::unexpected{std::move(resolved.error())};
+    return make_resolved(std::move(*resolved));
+}
+
+std::expected<BrokerConfig, std::string> BrokerConfig::make_resolved(ConfigMap properties) {
     BrokerConfig config;
-    config.originals_ = std::move(*resolved);
+    config.originals_ = std::move(properties);
     pair_node_id(config.originals_);
     if (auto broken = config.parse_all()) return std::unexpected{std::move(*broken)};
     if (auto broken = config.read_protocol_map()) return std::unexpected{std::move(*broken)};
@@ -87,7 +91,7 @@ std::expected<BrokerConfig, std::string> BrokerConfig::with_dynamic(const Config
     ConfigMap properties = originals_;
     override_with(properties, cluster_default);
     override_with(properties, broker);
-    return make(properties);
+    return make_resolved(std::move(properties));
 }
 
 BrokerConfig::Broken BrokerConfig::parse_all() {

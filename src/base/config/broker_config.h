@@ -105,6 +105,7 @@ public:
 
 private:
     BrokerConfig() = default;
+    static std::expected<BrokerConfig, std::string> make_resolved(ConfigMap properties);
     using Broken = std::optional<std::string>;
     Broken parse_all();
     Broken read_listeners();
