@@ -50,8 +50,9 @@ inline T load_next(const std::uint8_t*& at) {
 class Reader {
 public:
     explicit Reader(ByteView frame)
-        : at_{frame.data()},
-          end_{frame.data() + frame.size()},
+        // take() gives null for errors alone, so a frame of nothing has an address too.
+        : at_{frame.data() != nullptr ? frame.data() : &kNothing},
+          end_{at_ + frame.size()},
           budget_{kElementBytesFixed + kElementBytesPerFrameByte * frame.size()} {}
 
     bool failed() const { return what_ != nullptr; }
@@ -190,6 +191,7 @@ private:
     bool present(bool told) const { return told && !failed(); }
     std::uint32_t long_varint(const char* what);
 
+    static constexpr std::uint8_t kNothing = 0;
     const std::uint8_t* at_;
     const std::uint8_t* end_;
     std::size_t budget_;

@@ -16,6 +16,13 @@ namespace odr::protocol {
 namespace {
 
 template <class Message>
+bool decodes(ByteView bytes, std::int16_t version) {
+    Reader in{bytes};
+    Message message;
+    return decode(in, version, message).has_value();
+}
+
+template <class Message>
 Result<std::size_t> reencode(ByteView bytes, std::int16_t version, Buffer& out) {
     Reader in{bytes};
     Message message;
@@ -65,8 +72,16 @@ Result<std::string> to_json(ByteView bytes, std::int16_t version) {
 }
 
 constexpr MessageOps kOps[] = {
-#define ODR_MESSAGE(Name, kind, min, max)                                                                          \
-    {#Name,        kind, min, max, reencode<Name>, make_random<Name>, round_trips<Name>, random_round_trips<Name>, \
+#define ODR_MESSAGE(Name, kind, min, max) \
+    {#Name,                               \
+     kind,                                \
+     min,                                 \
+     max,                                 \
+     decodes<Name>,                       \
+     reencode<Name>,                      \
+     make_random<Name>,                   \
+     round_trips<Name>,                   \
+     random_round_trips<Name>,            \
      to_json<Name>},
 #include "protocol/generated/all_messages.inc"
 #undef ODR_MESSAGE

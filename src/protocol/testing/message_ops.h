@@ -18,6 +18,8 @@ struct MessageOps {
     std::int16_t min_version;
     std::int16_t max_version;
 
+    // Whether bytes decode. Takes no memory but for the message.
+    bool (*decodes)(ByteView bytes, std::int16_t version);
     // Decodes, then encodes into `out`. Gives: how many bytes the message took.
     Result<std::size_t> (*reencode)(ByteView bytes, std::int16_t version, Buffer& out);
     // Encodes a random message.
