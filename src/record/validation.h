@@ -49,6 +49,7 @@ class ValidatedBatch {
 public:
     ByteView bytes() const { return batch_.bytes(); }
     const RecordBatchView& batch() const { return batch_; }
+    MutableRecordBatch& writable_batch() { return batch_; }  // for whoever assigns offsets
     bool is_rebuilt() const { return !rebuilt_.empty(); }
 
     std::int32_t record_count() const { return batch_.record_count(); }
