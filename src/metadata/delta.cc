@@ -170,6 +170,8 @@ Result<void> MetadataDelta::replay(const protocol::ClearElrRecord& record) {
     return {};
 }
 
+void MetadataDelta::set_provenance(const MetadataProvenance& provenance) { next_.provenance_ = provenance; }
+
 std::shared_ptr<const MetadataImage> MetadataDelta::apply(const MetadataProvenance& provenance) {
     next_.provenance_ = provenance;
     open_topics_.clear();

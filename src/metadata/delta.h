@@ -128,6 +128,8 @@ public:
     void begin_snapshot();
     void finish_snapshot();
 
+    // What current().provenance() says until apply().
+    void set_provenance(const MetadataProvenance& provenance);
     // Gives: the next image. The delta keeps its changes(); no replay() afterwards.
     std::shared_ptr<const MetadataImage> apply(const MetadataProvenance& provenance);
 

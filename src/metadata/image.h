@@ -32,6 +32,7 @@ struct MetadataProvenance {
     Offset last_contained_offset{-1};
     LeaderEpoch last_contained_epoch{-1};
     TimestampMs last_contained_log_timestamp{-1};
+    bool is_offset_batch_aligned = true;  // a batch ends at the offset: a snapshot may be made there
     friend bool operator==(const MetadataProvenance&, const MetadataProvenance&) = default;
 };
 

@@ -9,26 +9,25 @@ std::shared_ptr<const MetadataImage> ImageHolder::current() const {
     return current_;
 }
 
-// The whole of `image`, as if it came over an empty one.
-static MetadataChanges everything_in(const std::shared_ptr<const MetadataImage>& image) {
+MetadataChanges whole_image_changes(const MetadataImage& image) {
     MetadataChanges changes;
     changes.features = true;
     changes.producer_ids = true;
     changes.is_snapshot = true;
-    for (const auto& [id, broker] : image->cluster().brokers) changes.brokers.insert(id);
-    for (const auto& [id, controller] : image->cluster().controllers) changes.controllers.insert(id);
-    image->topics().for_each([&](const TopicImage& topic) {
+    for (const auto& [id, broker] : image.cluster().brokers) changes.brokers.insert(id);
+    for (const auto& [id, controller] : image.cluster().controllers) changes.controllers.insert(id);
+    image.topics().for_each([&](const TopicImage& topic) {
         changes.changed_topics.insert(topic.id);
         changes.created_topics.insert(topic.id);
     });
-    image->configs().resources.for_each([&](const auto& resource, const auto&) { changes.configs.insert(resource); });
-    image->client_quotas().entities.for_each(
+    image.configs().resources.for_each([&](const auto& resource, const auto&) { changes.configs.insert(resource); });
+    image.client_quotas().entities.for_each(
         [&](const auto& entity, const auto&) { changes.client_quotas.insert(entity); });
-    image->acls().acls.for_each([&](const Uuid& id, const auto&) { changes.acls.insert(id); });
+    image.acls().acls.for_each([&](const Uuid& id, const auto&) { changes.acls.insert(id); });
     for (const auto mechanism : {ScramMechanism::scram_sha_256, ScramMechanism::scram_sha_512})
-        image->scram().users(mechanism)->for_each(
+        image.scram().users(mechanism)->for_each(
             [&](const std::string& user, const auto&) { changes.scram.emplace(mechanism, user); });
-    image->delegation_tokens().tokens.for_each(
+    image.delegation_tokens().tokens.for_each(
         [&](const std::string& id, const auto&) { changes.delegation_tokens.insert(id); });
     return changes;
 }
@@ -36,7 +35,8 @@ static MetadataChanges everything_in(const std::shared_ptr<const MetadataImage>&
 void ImageHolder::add_publisher(MetadataPublisher& publisher) {
     const std::shared_ptr<const MetadataImage> image = current();
     publishers_.push_back(&publisher);
-    if (image->offset().raw() >= 0) publisher.on_metadata_update(everything_in(image), MetadataImage::empty(), image);
+    if (image->offset().raw() >= 0)
+        publisher.on_metadata_update(whole_image_changes(*image), MetadataImage::empty(), image);
 }
 
 void ImageHolder::publish(const MetadataChanges& changes, std::shared_ptr<const MetadataImage> next) {

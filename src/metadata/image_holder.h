@@ -26,6 +26,9 @@ public:
     virtual void on_controller_change(BrokerId /*leader*/, LeaderEpoch /*epoch*/) {}
 };
 
+// Everything in `image`, as changes over an empty one.
+MetadataChanges whole_image_changes(const MetadataImage& image);
+
 // The newest image.
 //
 // Owner:   the server, longer than its caches. Publishers outlive it.

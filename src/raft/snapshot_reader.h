@@ -13,6 +13,7 @@
 #include "io/file_system.h"
 #include "io/may_block.h"
 #include "raft/voter_set.h"
+#include "record/record_batch.h"
 
 namespace odr::raft {
 
@@ -39,8 +40,8 @@ public:
 
 private:
     SnapshotReader() = default;
-    Result<bool> read_batch();
-    Result<void> read_control(ByteView key, ByteView value);
+    Result<void> read_next_batch();
+    Result<void> read_control(const record::RecordBatchView& batch);
 
     OffsetAndEpoch id_;
     std::unique_ptr<io::File> file_;
