@@ -85,6 +85,7 @@ public:
     std::vector<Listener> broker_listeners() const;
     std::vector<Listener> controller_listeners() const;
     const std::vector<Listener>& advertised_broker_listeners() const { return advertised_; }
+    // An empty host stands for the name of this machine, which the caller knows.
     const std::vector<Listener>& advertised_controller_listeners() const { return advertised_controllers_; }
     const std::vector<std::string>& controller_listener_names() const { return controller_names_; }
     const std::string& inter_broker_listener_name() const { return inter_broker_name_; }
@@ -112,6 +113,7 @@ private:
     Broken read_protocol_map();
     Broken read_inter_broker_listener();
     Broken read_quorum();
+    void name_controller_hosts();
     Broken read_connection_overrides();
 
     ConfigMap originals_;

@@ -56,60 +56,71 @@ struct Refusal {
     std::string_view begins;
 };
 
+const std::vector<Refusal> kRefused{
+    {with({{"log.segment.bytes", "12x"}}),
+     "log.segment.bytes=12x: Invalid value 12x for configuration log.segment.bytes: Not a number of type INT"},
+    {without({"node.id"}), "node.id is missing"},
+    {without({"process.roles"}), "process.roles is missing"},
+    {without({"controller.listener.names"}), "controller.listener.names is missing"},
+    {with({{"node.id", "-1"}}), "node.id=-1: "},
+    {with({{"broker.id", "7"}}), "broker.id=7: must be the same as node.id"},
+    {with({{"process.roles", "broker,voter"}}), "process.roles=broker,voter: "},
+    {without({"controller.quorum.bootstrap.servers"}), "controller.quorum.bootstrap.servers is missing"},
+    {with({{"controller.quorum.voters", "2@h:1"}}), "controller.quorum.voters=2@h:1: must include node 1"},
+    {with({{"process.roles", "broker"}}), "controller.listener.names=CONTROLLER: a node that is only a broker"},
+    {with({{"process.roles", "controller"}}),
+     "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093: must name"},
+    {with({{"controller.listener.names", "OTHER"}}), "listeners="},
+    {with({{"listeners", "PLAINTEXT://:9092,PLAINTEXT://:9093"}}),
+     "listeners=PLAINTEXT://:9092,PLAINTEXT://:9093: each listener needs a name"},
+    {with({{"listeners", "PLAINTEXT://:9092,CONTROLLER://:9092"}}),
+     "listeners=PLAINTEXT://:9092,CONTROLLER://:9092: each listener needs a port"},
+    {with({{"listeners", "PLAINTEXT://:x,CONTROLLER://:1"}}),
+     "listeners=PLAINTEXT://:x,CONTROLLER://:1: 'PLAINTEXT://:x' is not"},
+    {with({{"listeners", "PLAINTEXT://:70000,CONTROLLER://:1"}}), "listeners="},
+    {with({{"listeners", "plain:9092"}}), "listeners=plain:9092: 'plain:9092' is not NAME://host:port"},
+    {with({{"listeners", ""}}), "listeners=: Configuration 'listeners' must not be empty"},
+    {with({{"advertised.listeners", "PLAINTEXT://0.0.0.0:9092"}}),
+     "advertised.listeners=PLAINTEXT://0.0.0.0:9092: nobody can connect"},
+    {with({{"advertised.listeners", "CONTROLLER://h:9093"}}),
+     "advertised.listeners=CONTROLLER://h:9093: a broker must advertise"},
+    {with({{"advertised.listeners", "PLAINTEXT://h:1,EXTRA://h:2"},
+           {"listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,EXTRA:PLAINTEXT,CONTROLLER:PLAINTEXT"}}),
+     "advertised.listeners=PLAINTEXT://h:1,EXTRA://h:2: EXTRA is none of listeners"},
+    {with({{"inter.broker.listener.name", "NOPE"}}), "inter.broker.listener.name=NOPE: no such listener"},
+    {with({{"security.inter.broker.protocol", "PLAINTEXT"}}), "inter.broker.listener.name=PLAINTEXT: only one of it"},
+    {with({{"listener.security.protocol.map", "PLAINTEXT:PLAIN"}}),
+     "listener.security.protocol.map=PLAINTEXT:PLAIN: 'PLAINTEXT:PLAIN' is not"},
+    {with({{"listener.security.protocol.map", "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT"}}),
+     "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093: PLAINTEXT is mapped to SSL"},
+    {with({{"log.dirs", ""}}), "log.dirs=: Configuration 'log.dirs' must not be empty"},
+    {with({{"log.retention.ms", "0"}}), "log.retention.ms=0: must be -1"},
+    {with({{"log.roll.ms", "0"}}), "log.roll.ms=0: must be at least 1"},
+    {with({{"log.cleaner.min.compaction.lag.ms", "10"}, {"log.cleaner.max.compaction.lag.ms", "5"}}),
+     "log.cleaner.min.compaction.lag.ms=10: "},
+    {with({{"log.cleaner.threads", "0"}}), "log.cleaner.threads=0: must be at least 1"},
+    {with({{"group.consumer.session.timeout.ms", "100"}}),
+     "group.consumer.session.timeout.ms=100: must be at least group.consumer.min.session.timeout.ms (45000)"},
+    {with({{"group.consumer.min.session.timeout.ms", "70000"}}),
+     "group.consumer.max.session.timeout.ms=60000: must be at least"},
+    {with({{"group.streams.num.standby.replicas", "5"}}), "group.streams.num.standby.replicas=5: must be at most"},
+    {with({{"group.coordinator.rebalance.protocols", "consumer"}}),
+     "group.coordinator.rebalance.protocols=consumer: must include classic"},
+    {with({{"group.consumer.assignors", "foo"}}), "group.consumer.assignors=foo: foo is neither"},
+    {with({{"offsets.topic.compression.codec", "9"}}), "offsets.topic.compression.codec=9: "},
+    {with({{"early.start.listeners", "NOPE"}}), "early.start.listeners=NOPE: NOPE is none"},
+    {with({{"replica.fetch.wait.max.ms", "40000"}}), "replica.fetch.wait.max.ms=40000: "},
+    {with({{"queued.max.request.bytes", "5"}}), "queued.max.request.bytes=5: "},
+    {with({{"max.connections.per.ip", "0"}}), "max.connections.per.ip=0: "},
+    {with({{"max.connections.per.ip.overrides", "host"}}), "max.connections.per.ip.overrides=host: 'host' is not"},
+    {with({{"max.connections.per.ip.overrides", "a b:3"}}),
+     "max.connections.per.ip.overrides=a b:3: 'a b' is no address"},
+    {with({{"connections.max.idle.ms", "50"}}), "connection.failed.authentication.delay.ms=100: "},
+    {with({{"listener.name.plaintext.max.connections", "x"}}), "listener.name.plaintext.max.connections=x: "},
+};
+
 TEST(BrokerConfig, AWrongConfigurationStopsTheStartWithOneLine) {
-    const std::vector<Refusal> cases{
-        {with({{"log.segment.bytes", "12x"}}),
-         "log.segment.bytes=12x: Invalid value 12x for configuration log.segment.bytes: Not a number of type INT"},
-        {without({"node.id"}), "node.id is missing"},
-        {without({"process.roles"}), "process.roles is missing"},
-        {without({"controller.listener.names"}), "controller.listener.names is missing"},
-        {with({{"node.id", "-1"}}), "node.id=-1: "},
-        {with({{"broker.id", "7"}}), "broker.id=7: must be the same as node.id"},
-        {with({{"process.roles", "broker,voter"}}), "process.roles=broker,voter: "},
-        {without({"controller.quorum.bootstrap.servers"}), "controller.quorum.bootstrap.servers is missing"},
-        {with({{"controller.quorum.voters", "2@h:1"}}), "controller.quorum.voters=2@h:1: must include node 1"},
-        {with({{"process.roles", "broker"}}), "controller.listener.names=CONTROLLER: a node that is only a broker"},
-        {with({{"process.roles", "controller"}}),
-         "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093: must name"},
-        {with({{"controller.listener.names", "OTHER"}}), "listeners="},
-        {with({{"listeners", "PLAINTEXT://:9092,PLAINTEXT://:9093"}}),
-         "listeners=PLAINTEXT://:9092,PLAINTEXT://:9093: each listener needs a name"},
-        {with({{"listeners", "PLAINTEXT://:9092,CONTROLLER://:9092"}}),
-         "listeners=PLAINTEXT://:9092,CONTROLLER://:9092: each listener needs a port"},
-        {with({{"listeners", "PLAINTEXT://:x,CONTROLLER://:1"}}),
-         "listeners=PLAINTEXT://:x,CONTROLLER://:1: 'PLAINTEXT://:x' is not"},
-        {with({{"listeners", "PLAINTEXT://:70000,CONTROLLER://:1"}}), "listeners="},
-        {with({{"listeners", "plain:9092"}}), "listeners=plain:9092: 'plain:9092' is not NAME://host:port"},
-        {with({{"listeners", ""}}), "listeners=: Configuration 'listeners' must not be empty"},
-        {with({{"advertised.listeners", "PLAINTEXT://0.0.0.0:9092"}}),
-         "advertised.listeners=PLAINTEXT://0.0.0.0:9092: nobody can connect"},
-        {with({{"advertised.listeners", "CONTROLLER://h:9093"}}),
-         "advertised.listeners=CONTROLLER://h:9093: a broker must advertise"},
-        {with({{"advertised.listeners", "PLAINTEXT://h:1,EXTRA://h:2"},
-               {"listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,EXTRA:PLAINTEXT,CONTROLLER:PLAINTEXT"}}),
-         "advertised.listeners=PLAINTEXT://h:1,EXTRA://h:2: EXTRA is none of listeners"},
-        {with({{"inter.broker.listener.name", "NOPE"}}), "inter.broker.listener.name=NOPE: no such listener"},
-        {with({{"security.inter.broker.protocol", "PLAINTEXT"}}),
-         "inter.broker.listener.name=PLAINTEXT: only one of it"},
-        {with({{"listener.security.protocol.map", "PLAINTEXT:PLAIN"}}),
-         "listener.security.protocol.map=PLAINTEXT:PLAIN: 'PLAINTEXT:PLAIN' is not"},
-        {with({{"listener.security.protocol.map", "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT"}}),
-         "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093: PLAINTEXT is mapped to SSL"},
-        {with({{"log.dirs", ""}}), "log.dirs=: Configuration 'log.dirs' must not be empty"},
-        {with({{"log.retention.ms", "0"}}), "log.retention.ms=0: must be -1"},
-        {with({{"log.roll.ms", "0"}}), "log.roll.ms=0: must be at least 1"},
-        {with({{"log.cleaner.min.compaction.lag.ms", "10"}, {"log.cleaner.max.compaction.lag.ms", "5"}}),
-         "log.cleaner.min.compaction.lag.ms=10: "},
-        {with({{"replica.fetch.wait.max.ms", "40000"}}), "replica.fetch.wait.max.ms=40000: "},
-        {with({{"queued.max.request.bytes", "5"}}), "queued.max.request.bytes=5: "},
-        {with({{"max.connections.per.ip", "0"}}), "max.connections.per.ip=0: "},
-        {with({{"max.connections.per.ip.overrides", "host"}}), "max.connections.per.ip.overrides=host: 'host' is not"},
-        {with({{"max.connections.per.ip.overrides", "a b:3"}}),
-         "max.connections.per.ip.overrides=a b:3: 'a b' is no address"},
-        {with({{"connections.max.idle.ms", "50"}}), "connection.failed.authentication.delay.ms=100: "},
-        {with({{"listener.name.plaintext.max.connections", "x"}}), "listener.name.plaintext.max.connections=x: "},
-    };
-    for (const Refusal& c : cases) {
+    for (const Refusal& c : kRefused) {
         const std::string error = error_of(c.properties);
         EXPECT_TRUE(error.starts_with(c.begins)) << error << "\nwanted: " << c.begins;
         EXPECT_EQ(error.find('\n'), std::string::npos);
@@ -140,6 +151,15 @@ TEST(BrokerConfig, ListenersMayBeIpv6AndShareAPortWithIpv4) {
     EXPECT_EQ(config.listeners()[1].host, "::1");
     EXPECT_EQ(config.listeners()[2].port, 0);
     EXPECT_EQ(to_string(config.advertised_broker_listeners()[1]), "V6://[2001:db8::1]:9092");
+}
+
+TEST(BrokerConfig, AControllerOnAllInterfacesIsReachedAsTheVotersNameIt) {
+    const ConfigMap open =
+        without({"advertised.listeners"}, {{"listeners", "PLAINTEXT://h:9092,CONTROLLER://0.0.0.0:9093"}});
+    EXPECT_EQ(BrokerConfig::load(open).advertised_controller_listeners()[0].host, "");
+    ConfigMap named = open;
+    named["controller.quorum.voters"] = "1@me:9093";
+    EXPECT_EQ(BrokerConfig::load(named).advertised_controller_listeners()[0].host, "me");
 }
 
 TEST(BrokerConfig, AListenersOwnValueWinsOverThePlainKey) {

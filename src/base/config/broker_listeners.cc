@@ -125,6 +125,18 @@ BrokerConfig::Broken BrokerConfig::read_inter_broker_listener() {
     return std::nullopt;
 }
 
+// A controller that binds every interface is reached as the quorum's voters name it.
+void BrokerConfig::name_controller_hosts() {
+    const auto self = std::ranges::find(voters_, get_int("node.id"), &Voter::id);
+    const auto& explicitly = get_list("advertised.listeners");
+    for (Listener& listener : advertised_controllers_) {
+        const bool advertised = std::ranges::any_of(
+            explicitly, [&](const std::string& entry) { return listener_name(entry) == listener.name; });
+        if (advertised || !(listener.host.empty() || listener.host == "0.0.0.0")) continue;
+        listener.host = self == voters_.end() ? std::string{} : self->address.host;
+    }
+}
+
 BrokerConfig::Broken BrokerConfig::read_quorum() {
     for (const std::string& entry : get_list("controller.quorum.voters")) {
         Voter voter = *parse_voter(entry);  // the key's rule admits voters only
@@ -134,6 +146,7 @@ BrokerConfig::Broken BrokerConfig::read_quorum() {
     for (const std::string& entry : get_list("controller.quorum.bootstrap.servers")) {
         bootstrap_servers_.push_back(*parse_host_port(entry));
     }
+    name_controller_hosts();
     return std::nullopt;
 }
 

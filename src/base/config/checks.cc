@@ -32,8 +32,9 @@ std::string names_of(const std::vector<Listener>& listeners) {
 
 std::optional<std::string> ConfigChecks::first_breach(const BrokerConfig& config) {
     using Check = Broken (*)(const BrokerConfig&);
-    for (const Check check : {check_identity, check_logs, check_replication, check_quorum, check_controller_listeners,
-                              check_broker_listeners, check_addresses, check_connections, check_protocols}) {
+    for (const Check check :
+         {check_identity, check_logs, check_replication, check_groups, check_quorum, check_controller_listeners,
+          check_broker_listeners, check_addresses, check_connections, check_protocols}) {
         if (auto broken = check(config)) return broken;
     }
     return std::nullopt;
@@ -58,7 +59,8 @@ ConfigChecks::Broken ConfigChecks::check_logs(const BrokerConfig& config) {
     }
     constexpr std::int64_t kBytesPerCleanerMin = 1 << 20;
     const std::int64_t cleaners = config.get_long("log.cleaner.threads");
-    if (cleaners > 0 && config.get_long("log.cleaner.dedupe.buffer.size") / cleaners <= kBytesPerCleanerMin) {
+    if (cleaners == 0) return line(config, "log.cleaner.threads", "must be at least 1");
+    if (config.get_long("log.cleaner.dedupe.buffer.size") / cleaners <= kBytesPerCleanerMin) {
         return line(config, "log.cleaner.dedupe.buffer.size",
                     "must be more than 1 MiB for each of log.cleaner.threads");
     }
@@ -85,6 +87,33 @@ ConfigChecks::Broken ConfigChecks::check_replication(const BrokerConfig& config)
                     "must not exceed replica.lag.time.max.ms, or the ISR never rests");
     }
     return std::nullopt;
+}
+
+ConfigChecks::Broken ConfigChecks::check_groups(const BrokerConfig& config) {
+    constexpr std::int64_t kCodecMax = 4;  // zstd
+    for (const std::string_view key :
+         {"offsets.topic.compression.codec", "share.coordinator.state.topic.compression.codec"}) {
+        const std::int64_t codec = config.get_long(key);
+        if (codec < 0 || codec > kCodecMax)
+            return line(config, key, "must be 0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)");
+    }
+    if (!contains(config.get_list("group.coordinator.rebalance.protocols"), "classic")) {
+        return line(config, "group.coordinator.rebalance.protocols", "must include classic");
+    }
+    constexpr std::string_view kPackage = "org.apache.kafka.coordinator.group.assignor.";
+    for (const std::string& assignor : config.get_list("group.consumer.assignors")) {
+        if (assignor == "uniform" || assignor == "range") continue;
+        const bool stock = assignor.starts_with(kPackage) &&
+                           (assignor.ends_with(".UniformAssignor") || assignor.ends_with(".RangeAssignor"));
+        if (!stock)
+            return line(config, "group.consumer.assignors", fmt::format("{} is neither uniform nor range", assignor));
+    }
+    const auto& share = config.get_list("group.share.assignors");
+    if (share.size() != 1) return line(config, "group.share.assignors", "must name exactly one assignor");
+    if (share.front() != "simple" && share.front() != fmt::format("{}SimpleAssignor", kPackage)) {
+        return line(config, "group.share.assignors", "only simple is there");
+    }
+    return broken_group_defaults(config);
 }
 
 ConfigChecks::Broken ConfigChecks::check_quorum(const BrokerConfig& config) {
@@ -160,6 +189,12 @@ ConfigChecks::Broken ConfigChecks::check_broker_listeners(const BrokerConfig& co
 }
 
 ConfigChecks::Broken ConfigChecks::check_addresses(const BrokerConfig& config) {
+    for (const std::string& name : config.get_list("early.start.listeners")) {
+        const std::string upper = to_upper(name);
+        if (!names_listener(config.listeners_, upper) && !contains(config.controller_names_, upper)) {
+            return line(config, "early.start.listeners", fmt::format("{} is none of listeners", name));
+        }
+    }
     for (const auto* advertised : {&config.advertised_, &config.advertised_controllers_}) {
         for (const Listener& listener : *advertised) {
             if (listener.host != "0.0.0.0") continue;

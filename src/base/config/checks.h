@@ -19,6 +19,7 @@ private:
     static Broken check_identity(const BrokerConfig& config);
     static Broken check_logs(const BrokerConfig& config);
     static Broken check_replication(const BrokerConfig& config);
+    static Broken check_groups(const BrokerConfig& config);
     static Broken check_quorum(const BrokerConfig& config);
     static Broken check_controller_listeners(const BrokerConfig& config);
     static Broken check_broker_listeners(const BrokerConfig& config);

@@ -56,7 +56,7 @@ Value broker_default(const BrokerSettings& settings, const KeyDef& key) {
 
 Value own_or(const KeyDef& key, const ConfigMap& own, Value fallback) {
     if (const auto found = own.find(key.name); found != own.end()) {
-        if (auto value = parse_value(key.type, found->second)) return std::move(*value);
+        if (auto value = check_value(key, found->second)) return std::move(*value);
     }
     return fallback;
 }
@@ -84,7 +84,8 @@ ConfigEntry broker_entry(const BrokerSettings& settings, std::string_view name, 
     entry.sensitive = defined == nullptr || defined->sensitive();  // what nobody knows may be a secret
     entry.value = entry.sensitive ? Text{} : std::move(value);
     entry.type = defined == nullptr ? KeyType::unknown : defined->type;
-    entry.read_only = exact == nullptr || exact->update_mode == UpdateMode::read_only;
+    const bool quota = find_key(KeySet::broker_quota, name) != nullptr;
+    entry.read_only = !quota && (exact == nullptr || exact->update_mode == UpdateMode::read_only);
     if (exact != nullptr) entry.documentation = exact->documentation;
     entry.synonyms = broker_sources(settings, name, entry.sensitive);
     return entry;

@@ -66,7 +66,7 @@ TEST(Describe, AValueInHoursCountsAsTheDefaultOfTheKeyInMilliseconds) {
 TEST(Describe, ABrokerShowsDynamicStaticAndDefaultValuesAndHidesPasswords) {
     const Node node{{{"ssl.key.password", "secret"}, {"num.io.threads", "9"}, {"made.up", "x"}},
                     {{"log.cleaner.threads", "2"}},
-                    {{"num.io.threads", "10"}}};
+                    {{"num.io.threads", "10"}, {"leader.replication.throttled.rate", "5"}}};
     const auto entries = describe_broker(node.settings());
     EXPECT_EQ(find(entries, "num.io.threads").value, "10");
     EXPECT_EQ(find(entries, "num.io.threads").source, ConfigSource::dynamic_broker_config);
@@ -81,7 +81,9 @@ TEST(Describe, ABrokerShowsDynamicStaticAndDefaultValuesAndHidesPasswords) {
     EXPECT_EQ(find(entries, "ssl.key.password").synonyms.front().value, std::nullopt);
     EXPECT_TRUE(find(entries, "made.up").sensitive);
     EXPECT_EQ(find(entries, "made.up").type, KeyType::unknown);
-    EXPECT_EQ(entries.size(), 340U + 1U);
+    EXPECT_EQ(find(entries, "leader.replication.throttled.rate").type, KeyType::int64);
+    EXPECT_FALSE(find(entries, "leader.replication.throttled.rate").read_only);
+    EXPECT_EQ(entries.size(), 340U + 2U);
 }
 
 TEST(Describe, TheClusterDefaultShowsOnlyWhatIsSetThere) {

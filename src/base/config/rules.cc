@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <set>
 
 #include "base/config/endpoint.h"
 
@@ -66,9 +65,6 @@ Broken broken_list(const KeyDef& key, const Value& value) {
         const std::string words =
             allowed.empty() ? "any non-empty value" : fmt::format("[{}]", fmt::join(allowed, ", "));
         return fmt::format("Configuration '{}' must not be empty. Valid values include: {}", key.name, words);
-    }
-    if (std::set<std::string>(list.begin(), list.end()).size() != list.size()) {
-        return fmt::format("Configuration '{}' values must not be duplicated.", key.name);
     }
     for (const std::string& element : list) {
         if (element.empty()) return fmt::format("Configuration '{}' values must not be empty.", key.name);

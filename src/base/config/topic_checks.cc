@@ -199,6 +199,28 @@ std::optional<Refusal> check_client_metrics_config(const ConfigMap& settings) {
     return std::nullopt;
 }
 
+std::optional<std::string> broken_group_defaults(const BrokerConfig& broker) {
+    const auto line = [&](std::string_view key, std::string_view relation, std::string_view other) {
+        return fmt::format("{}={}: must be {} {} ({})", key, broker.get_long(key), relation, other,
+                           broker.get_long(other));
+    };
+    for (const GroupBound& bound : kGroupBounds) {
+        const std::string_view key = find_key(KeySet::group, bound.key)->synonyms.front();
+        const std::int64_t value = broker.get_long(key);
+        if (!bound.min.empty() && broker.get_long(bound.max) < broker.get_long(bound.min)) {
+            return line(bound.max, "at least", bound.min);
+        }
+        if (!bound.min.empty() && value < broker.get_long(bound.min)) return line(key, "at least", bound.min);
+        if (value > broker.get_long(bound.max)) return line(key, "at most", bound.max);
+    }
+    for (const std::string_view kind : {"consumer", "share", "streams"}) {
+        const std::string session = fmt::format("group.{}.session.timeout.ms", kind);
+        const std::string heartbeat = fmt::format("group.{}.heartbeat.interval.ms", kind);
+        if (broker.get_long(heartbeat) >= broker.get_long(session)) return line(heartbeat, "less than", session);
+    }
+    return std::nullopt;
+}
+
 std::optional<std::string> broken_broker_log_config(const BrokerConfig& broker) {
     const LogConfig config = make_log_config(broker, {});
     if (config.min_compaction_lag_ms > config.max_compaction_lag_ms) {

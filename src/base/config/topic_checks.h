@@ -25,5 +25,7 @@ std::optional<Refusal> check_client_metrics_config(const ConfigMap& settings);
 
 // What the broker's own defaults for topics must keep to.
 std::optional<std::string> broken_broker_log_config(const BrokerConfig& broker);
+// What the broker's own defaults for groups must keep to, and the bounds that it sets for groups.
+std::optional<std::string> broken_group_defaults(const BrokerConfig& broker);
 
 }  // namespace odr::config

@@ -58,6 +58,13 @@ std::optional<double> parse_double(std::string_view text) {
     return negative ? -value : value;
 }
 
+// Kafka forgives a list that names something twice and keeps the first mention.
+void remove_duplicates(Value& value) {
+    auto& list = std::get<std::vector<std::string>>(value);
+    std::set<std::string> seen;
+    std::erase_if(list, [&](const std::string& element) { return !seen.insert(element).second; });
+}
+
 template <class Int>
 std::expected<Value, std::string> integer_value(std::string_view text, KeyType type) {
     const auto value = parse_integer(text, std::numeric_limits<Int>::min(), std::numeric_limits<Int>::max());
@@ -120,6 +127,7 @@ std::expected<Value, std::string> check_value(const KeyDef& key, std::string_vie
         return std::unexpected{
             fmt::format("Invalid value {} for configuration {}: {}", shown, key.name, value.error())};
     }
+    if (key.rule.kind == RuleKind::list || key.rule.kind == RuleKind::list_not_empty) remove_duplicates(*value);
     if (auto broken = broken_rule(key, *value)) return std::unexpected{std::move(*broken)};
     return value;
 }

@@ -20,60 +20,58 @@ struct Case {
 };
 
 // The verdicts are those of the ConfigDefs in the 4.3.0 jars.
+const Case kCases[]{
+    {KeySet::topic, "retention.ms", "x", "Invalid value x for configuration retention.ms: Not a number of type LONG"},
+    {KeySet::topic, "retention.ms", "-5", "Invalid value -5 for configuration retention.ms: Value must be at least -1"},
+    {KeySet::topic, "segment.ms", " +12 ", "ok 12"},
+    {KeySet::topic, "segment.ms", "", "Invalid value  for configuration segment.ms: Not a number of type LONG"},
+    {KeySet::topic, "segment.ms", "99999999999999999999",
+     "Invalid value 99999999999999999999 for configuration segment.ms: Not a number of type LONG"},
+    {KeySet::topic, "segment.bytes", "2147483648",
+     "Invalid value 2147483648 for configuration segment.bytes: Not a number of type INT"},
+    {KeySet::topic, "min.cleanable.dirty.ratio", "1.5",
+     "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than 1"},
+    {KeySet::topic, "min.cleanable.dirty.ratio", "0x1p-3", "ok 0.125"},
+    {KeySet::topic, "min.cleanable.dirty.ratio", "0.5f", "ok 0.5"},
+    {KeySet::topic, "min.cleanable.dirty.ratio", "NaN", "ok NaN"},
+    {KeySet::topic, "compression.type", "x",
+     "Invalid value x for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, "
+     "gzip, "
+     "producer"},
+    {KeySet::topic, "compression.gzip.level", "0",
+     "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1"},
+    {KeySet::topic, "compression.gzip.level", "-1", "ok -1"},
+    {KeySet::topic, "cleanup.policy", "x",
+     "Invalid value x for configuration cleanup.policy: String must be one of: compact, delete"},
+    {KeySet::topic, "cleanup.policy", " compact , delete ", "ok compact,delete"},
+    {KeySet::topic, "cleanup.policy", "", "ok "},
+    {KeySet::topic, "cleanup.policy", "compact,compact", "ok compact"},
+    {KeySet::topic, "cleanup.policy", "compact,", "Configuration 'cleanup.policy' values must not be empty."},
+    {KeySet::topic, "preallocate", " TRUE ", "ok true"},
+    {KeySet::topic, "preallocate", "yes",
+     "Invalid value yes for configuration preallocate: Expected value to be either true or false"},
+    {KeySet::broker, "process.roles", "",
+     "Configuration 'process.roles' must not be empty. Valid values include: [broker, controller]"},
+    {KeySet::broker, "group.consumer.migration.policy", "bidirectional", "ok bidirectional"},
+    {KeySet::broker, "remote.log.storage.manager.class.name", "",
+     "Invalid value  for configuration remote.log.storage.manager.class.name: String must be non-empty"},
+    {KeySet::topic, "leader.replication.throttled.replicas", "1:2 , 1:2", "ok 1:2,1:2"},
+    {KeySet::topic, "leader.replication.throttled.replicas", "*", "ok *"},
+    {KeySet::topic, "leader.replication.throttled.replicas", "1:2,*",
+     "Invalid value [1:2, *] for configuration leader.replication.throttled.replicas: "
+     "leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: "
+     "[partitionId]:[brokerId],[partitionId]:[brokerId],..."},
+    {KeySet::broker, "controller.quorum.voters", "1@[::1]:9,2@host:1", "ok 1@[::1]:9,2@host:1"},
+    {KeySet::group, "share.auto.offset.reset", "by_duration:P1DT2H3.5S", "ok by_duration:P1DT2H3.5S"},
+    {KeySet::group, "share.auto.offset.reset", "by_duration:-PT1H",
+     "Invalid value by_duration:-PT1H for configuration share.auto.offset.reset: Invalid value `by_duration:-PT1H` "
+     "for "
+     "configuration share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format "
+     "'by_duration:<PnDTnHnMn.nS>'."},
+};
+
 TEST(Value, IsJudgedInKafkasWords) {
-    const Case cases[]{
-        {KeySet::topic, "retention.ms", "x",
-         "Invalid value x for configuration retention.ms: Not a number of type LONG"},
-        {KeySet::topic, "retention.ms", "-5",
-         "Invalid value -5 for configuration retention.ms: Value must be at least -1"},
-        {KeySet::topic, "segment.ms", " +12 ", "ok 12"},
-        {KeySet::topic, "segment.ms", "", "Invalid value  for configuration segment.ms: Not a number of type LONG"},
-        {KeySet::topic, "segment.ms", "99999999999999999999",
-         "Invalid value 99999999999999999999 for configuration segment.ms: Not a number of type LONG"},
-        {KeySet::topic, "segment.bytes", "2147483648",
-         "Invalid value 2147483648 for configuration segment.bytes: Not a number of type INT"},
-        {KeySet::topic, "min.cleanable.dirty.ratio", "1.5",
-         "Invalid value 1.5 for configuration min.cleanable.dirty.ratio: Value must be no more than 1"},
-        {KeySet::topic, "min.cleanable.dirty.ratio", "0x1p-3", "ok 0.125"},
-        {KeySet::topic, "min.cleanable.dirty.ratio", "0.5f", "ok 0.5"},
-        {KeySet::topic, "min.cleanable.dirty.ratio", "NaN", "ok NaN"},
-        {KeySet::topic, "compression.type", "x",
-         "Invalid value x for configuration compression.type: String must be one of: uncompressed, zstd, lz4, snappy, "
-         "gzip, "
-         "producer"},
-        {KeySet::topic, "compression.gzip.level", "0",
-         "Invalid value 0 for configuration compression.gzip.level: Value must be between 1 and 9 or equal to -1"},
-        {KeySet::topic, "compression.gzip.level", "-1", "ok -1"},
-        {KeySet::topic, "cleanup.policy", "x",
-         "Invalid value x for configuration cleanup.policy: String must be one of: compact, delete"},
-        {KeySet::topic, "cleanup.policy", " compact , delete ", "ok compact,delete"},
-        {KeySet::topic, "cleanup.policy", "", "ok "},
-        {KeySet::topic, "cleanup.policy", "compact,compact",
-         "Configuration 'cleanup.policy' values must not be duplicated."},
-        {KeySet::topic, "cleanup.policy", "compact,", "Configuration 'cleanup.policy' values must not be empty."},
-        {KeySet::topic, "preallocate", " TRUE ", "ok true"},
-        {KeySet::topic, "preallocate", "yes",
-         "Invalid value yes for configuration preallocate: Expected value to be either true or false"},
-        {KeySet::broker, "process.roles", "",
-         "Configuration 'process.roles' must not be empty. Valid values include: [broker, controller]"},
-        {KeySet::broker, "group.consumer.migration.policy", "bidirectional", "ok bidirectional"},
-        {KeySet::broker, "remote.log.storage.manager.class.name", "",
-         "Invalid value  for configuration remote.log.storage.manager.class.name: String must be non-empty"},
-        {KeySet::topic, "leader.replication.throttled.replicas", "1:2 , 1:2", "ok 1:2,1:2"},
-        {KeySet::topic, "leader.replication.throttled.replicas", "*", "ok *"},
-        {KeySet::topic, "leader.replication.throttled.replicas", "1:2,*",
-         "Invalid value [1:2, *] for configuration leader.replication.throttled.replicas: "
-         "leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: "
-         "[partitionId]:[brokerId],[partitionId]:[brokerId],..."},
-        {KeySet::broker, "controller.quorum.voters", "1@[::1]:9,2@host:1", "ok 1@[::1]:9,2@host:1"},
-        {KeySet::group, "share.auto.offset.reset", "by_duration:P1DT2H3.5S", "ok by_duration:P1DT2H3.5S"},
-        {KeySet::group, "share.auto.offset.reset", "by_duration:-PT1H",
-         "Invalid value by_duration:-PT1H for configuration share.auto.offset.reset: Invalid value `by_duration:-PT1H` "
-         "for "
-         "configuration share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format "
-         "'by_duration:<PnDTnHnMn.nS>'."},
-    };
-    for (const Case& c : cases) EXPECT_EQ(verdict(c.set, c.name, c.raw), c.verdict) << c.name << "=" << c.raw;
+    for (const Case& c : kCases) EXPECT_EQ(verdict(c.set, c.name, c.raw), c.verdict) << c.name << "=" << c.raw;
 }
 
 TEST(Value, APasswordIsNeverShown) {
