@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,7 @@ public:
 
     // Keeps a text alive until the answer is encoded, for the views in responses.
     std::string_view keep(std::string text) { return kept_.emplace_back(std::move(text)); }
+    void keep_alive(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
     // Bytes of a segment as a response field; they leave by sendfile.
     protocol::Records external(storage::FileSlice slice);
 
@@ -99,6 +101,7 @@ private:
     ByteView body_;
     ChunkRef chunk_;
     std::deque<std::string> kept_;
+    std::vector<std::shared_ptr<const void>> owners_;
     std::vector<storage::FileSlice> slices_;
     Output answer_;  // used where earlier requests of the connection still wait
     bool is_answered_ = false;

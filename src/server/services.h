@@ -47,6 +47,7 @@ struct Services {
     ProducerIdManager* producer_ids = nullptr;
     ConnectionQuotas* connection_quotas = nullptr;
     RequestMemory* request_memory = nullptr;
+    std::int32_t fetch_bytes_max = 57'671'680;  // fetch.max.bytes
 };
 
 }  // namespace odr::server
