@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/generated/fetch_request.h"
+#include "protocol/generated/fetch_response.h"
 #include "protocol/generated/metadata_request.h"
 #include "protocol/generated/partition_change_record.h"
 #include "protocol/writer.h"
@@ -174,6 +175,26 @@ TEST(Reader, TaggedFieldsInAnyOrderAndTwiceAreTakenAsKafkaDoes) {
     ASSERT_TRUE(decoded) << decoded.error().what;
     EXPECT_EQ(decoded->leader, 8) << "the last one counts";
     EXPECT_EQ(decoded->isr, std::vector<std::int32_t>{1});
+}
+
+TEST(Reader, TaggedStructThatStandsTwiceKeepsNothingOfTheFirst) {
+    FetchResponse response;
+    auto& partition = response.responses.emplace_back().partitions.emplace_back();
+    partition.snapshot_id = {.end_offset = 1, .epoch = 2};
+    Buffer once;
+    encode_message(once, 17, response);
+    // ..., 1 tagged field, tag 2, 13 bytes, value, tagged fields of the topic and of the message.
+    const Bytes bytes(once.data(), once.data() + once.size());
+    const Bytes tagged(bytes.end() - 17, bytes.end() - 2);
+    ASSERT_EQ((Bytes{tagged[0], tagged[1]}), (Bytes{2, 13}));
+    Bytes twice(bytes.begin(), bytes.end() - 17);
+    twice.back() = 2;
+    twice.insert(twice.end(), tagged.begin(), tagged.end());
+    twice.insert(twice.end(), tagged.begin(), tagged.end());
+    twice.insert(twice.end(), {0, 0});
+    const auto decoded = decode_message<FetchResponse>(twice, 17);
+    ASSERT_TRUE(decoded) << decoded.error().what;
+    EXPECT_EQ(*decoded, response);
 }
 
 TEST(Reader, BrokenTaggedFieldsAreRefused) {

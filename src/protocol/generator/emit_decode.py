@@ -84,7 +84,9 @@ def _field(field, possible, tagged):
 def _single_struct(field, nullable, tagged):
     target = f"out.{field.name}"
     if not field.optional:
-        return [f"read(in, version, {target});", "if (in.failed()) [[unlikely]] return;"]
+        # A tag that stands there twice counts the second time only.
+        fresh = [f"{target} = {{}};"] if tagged else []
+        return fresh + [f"read(in, version, {target});", "if (in.failed()) [[unlikely]] return;"]
     present = "in.tagged_struct_present" if tagged else "in.struct_present"
     return [f'if ({present}({nullable}, "{field.label()}: invalid struct")) {{',
             f"    read(in, version, {target}.emplace());", "    if (in.failed()) [[unlikely]] return;", "} else {",
