@@ -22,20 +22,26 @@ public:
         out = *at_++;
         return true;
     }
+    // Nearly all numbers in a record take one byte or two.
     bool varint(std::int32_t& out) {
-        if (at_ != end_ && *at_ < 0x80) {
-            const std::uint32_t raw = *at_++;
-            out = static_cast<std::int32_t>(raw >> 1) ^ -static_cast<std::int32_t>(raw & 1);
-            return true;
+        std::uint32_t raw = 0;
+        if (!short_number(raw)) {
+            const std::size_t n = read_varint({at_, end_}, out);
+            at_ += n;
+            return n != 0;
         }
-        const std::size_t n = read_varint({at_, end_}, out);
-        at_ += n;
-        return n != 0;
+        out = static_cast<std::int32_t>(raw >> 1) ^ -static_cast<std::int32_t>(raw & 1);
+        return true;
     }
     bool varlong(std::int64_t& out) {
-        const std::size_t n = read_varlong({at_, end_}, out);
-        at_ += n;
-        return n != 0;
+        std::uint32_t raw = 0;
+        if (!short_number(raw)) {
+            const std::size_t n = read_varlong({at_, end_}, out);
+            at_ += n;
+            return n != 0;
+        }
+        out = static_cast<std::int64_t>(raw >> 1) ^ -static_cast<std::int64_t>(raw & 1);
+        return true;
     }
     bool bytes(std::size_t n, ByteView& out) {
         if (!has(n)) return false;
@@ -47,6 +53,19 @@ public:
     Error error(std::string_view what) const { return {.code = ErrorCode::invalid_record, .what = what}; }
 
 private:
+    bool short_number(std::uint32_t& raw) {
+        if (end_ - at_ < 2) return false;
+        if (at_[0] < 0x80) {
+            raw = at_[0];
+            at_ += 1;
+            return true;
+        }
+        if (at_[1] >= 0x80) return false;
+        raw = static_cast<std::uint32_t>(at_[0] & 0x7f) | static_cast<std::uint32_t>(at_[1]) << 7;
+        at_ += 2;
+        return true;
+    }
+
     const std::uint8_t* begin_;
     const std::uint8_t* at_;
     const std::uint8_t* end_;
