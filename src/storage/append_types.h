@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "record/record_batch.h"
+#include "record/validation.h"
 
 namespace odr::storage {
 
@@ -50,6 +51,8 @@ struct PendingAppend {
     record::MutableRecordBatch batch;
     AppendOrigin origin = AppendOrigin::client;
     Result<AppendInfo> result = AppendInfo{};
+
+    static PendingAppend of(record::ValidatedBatch& validated, AppendOrigin origin = AppendOrigin::client);
 };
 
 // What one call of append() did.
@@ -65,6 +68,7 @@ struct AppendDemand {
     std::size_t bytes = 0;
     std::int64_t records = 0;
     TimestampMs max_timestamp = kNoTimestamp;
+    Offset first_offset = kNoOffset;  // of a follower's append, whose offsets are given; may lie behind the log end
 
     void add(const record::RecordBatchHeader& batch) {
         bytes += batch.size_in_bytes();

@@ -19,6 +19,8 @@
 
 namespace odr::storage {
 
+class OpenFiles;
+
 // One partition's log on this broker: segments, indexes, producer state, leader epochs.
 //
 // Owner:   LogManager, and raft for __cluster_metadata-0; shared with partitions and readers.
@@ -151,6 +153,8 @@ public:
     Result<void> release_idle(io::MayBlock, TimestampMs now, std::int64_t idle_ms);
     // Flushes, writes the producer snapshot, closes. Appends fail afterwards.
     Result<void> close(io::MayBlock);
+    // Gives the folder another name, as deletion does: no append, no flush any more; slices under way live on.
+    Result<void> retire(io::MayBlock, const std::string& new_directory);
 
     struct Impl;
 
@@ -163,6 +167,7 @@ private:
 // What a log needs of the world.
 struct LogEnvironment {
     io::FileSystem* files = nullptr;
+    std::shared_ptr<OpenFiles> open_files;  // for reading sealed segments; shared by all logs
     // Told of names that a deletion left: unlink `path` no sooner than `not_before`. Without one they are unlinked at
     // once.
     std::function<void(std::string path, TimestampMs not_before)> delete_later;

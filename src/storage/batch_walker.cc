@@ -1,0 +1,62 @@
+#include "storage/batch_walker.h"
+
+#include <algorithm>
+
+namespace odr::storage {
+namespace {
+
+constexpr std::size_t kScanWindow = std::size_t{256} << 10;
+
+}  // namespace
+
+Result<std::optional<record::RecordBatchHeader>> HeaderWalker::next() {
+    using Found = std::optional<record::RecordBatchHeader>;
+    if (next_ >= end_) return Found{};
+    const std::size_t wanted = std::min<io::FilePos>(record::kRecordBatchOverhead, end_ - next_);
+    const bool inside = next_ >= window_start_ && next_ + wanted <= window_start_ + window_size_;
+    if (!inside) {
+        const std::size_t length = std::min<io::FilePos>(kWindow, end_ - next_);
+        if (access_ == Access::resident_only && !file_->resident(next_, length)) return fail(kNeedsDisk);
+        ODR_TRY(got, file_->read_at({window_, length}, next_));
+        window_start_ = next_;
+        window_size_ = got;
+    }
+    const ByteView bytes{window_ + (next_ - window_start_), window_size_ - (next_ - window_start_)};
+    if (bytes.size() < record::kHeaderSizeUpToMagic) return Found{};
+    ODR_TRY(header, record::RecordBatchHeader::parse(bytes));
+    if (next_ + header.size_in_bytes() > end_) return Found{};
+    position_ = next_;
+    next_ += header.size_in_bytes();
+    return Found{header};
+}
+
+Result<ByteView> BatchScanner::at_least(std::size_t bytes) {
+    bytes = std::min<io::FilePos>(bytes, end_ - next_);
+    if (next_ < window_start_ || next_ + bytes > window_start_ + window_size_) {
+        const std::size_t length = std::min<io::FilePos>(std::max(bytes, kScanWindow), end_ - next_);
+        if (window_.size() < length) window_.resize(length);
+        ODR_TRY(got, file_->read_at({window_.data(), length}, next_));
+        window_start_ = next_;
+        window_size_ = got;
+    }
+    const std::size_t skip = next_ - window_start_;
+    return ByteView{window_.data() + skip, window_size_ - skip};
+}
+
+Result<std::optional<record::RecordBatchView>> BatchScanner::next() {
+    using Found = std::optional<record::RecordBatchView>;
+    if (next_ >= end_) return Found{};
+    ODR_TRY(head, at_least(record::kRecordBatchOverhead));
+    if (head.size() < record::kHeaderSizeUpToMagic) return Found{};
+    ODR_TRY(header, record::RecordBatchHeader::parse(head));
+    const std::size_t size = header.size_in_bytes();
+    if (next_ + size > end_) return Found{};
+    ODR_TRY(whole, at_least(size));
+    if (whole.size() < size) return Found{};
+    ODR_TRY(batch, record::RecordBatchView::parse(whole));
+    position_ = next_;
+    next_ += size;
+    return Found{batch};
+}
+
+}  // namespace odr::storage

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <array>
+#include <set>
+
+#include "storage/batch_walker.h"
+#include "storage/leader_epoch_cache.h"
+#include "storage/log.h"
+#include "storage/log_segment.h"
+#include "storage/open_files.h"
+#include "storage/producer_state_manager.h"
+
+namespace odr::storage {
+
+// Where the latest batches of the active segment start, so that reads at the end of the log ask no disk.
+// Threads: under the log's state lock.
+class BatchTail {
+public:
+    static constexpr std::size_t kCapacity = 64;
+    struct Batch {
+        Offset base_offset;
+        std::uint32_t position;
+        std::uint32_t size;
+    };
+
+    void clear() { batches_.reset(), count_ = 0; }
+    void push(const Batch& batch);
+    bool covers(Offset offset) const { return count_ != 0 && offset >= oldest(0).base_offset; }
+    // The last batch whose base offset is at or below `offset`. Needs: covers(offset).
+    const Batch& batch_at(Offset offset) const;
+
+private:
+    const Batch& oldest(std::size_t n) const { return (*batches_)[(next_ + kCapacity - count_ + n) % kCapacity]; }
+    std::unique_ptr<std::array<Batch, kCapacity>> batches_;  // none while the log is idle
+    std::size_t next_ = 0;
+    std::size_t count_ = 0;
+};
+
+// The inside of a log, seen by the files log*.cc only.
+struct Log::Impl {
+    using SegmentPtr = std::shared_ptr<LogSegment>;
+
+    LogEnvironment environment;
+    LogOpenOptions options;  // directory is under the state lock: deletion renames it
+    std::atomic<std::shared_ptr<const config::LogConfig>> config;
+
+    // Locks, in the order in which they may be taken.
+    std::mutex flush_mutex;        // one flush at a time
+    std::mutex maintenance_mutex;  // whoever changes files or the list of segments, and may wait for the disk
+    std::mutex append_mutex;
+    mutable std::mutex state_mutex;
+
+    // Under the append lock.
+    bool frozen = false;             // maintenance is at work on the active segment: no append
+    ProducerStateManager producers;  // its transactions: under the state lock
+
+    // Under the state lock.
+    std::vector<SegmentPtr> segments;  // by base offset, never empty; the last one is active
+    BatchTail tail;
+    LeaderEpochCache epochs;
+    Uuid topic_id{};
+    std::set<Offset> snapshots;  // producer snapshots on disk
+    std::uint64_t truncations = 0;
+    bool folder_is_dirty = false;  // names were made that are not durable yet
+
+    std::atomic<std::int64_t> log_start_offset{0};
+    std::atomic<std::int64_t> log_end_offset{0};
+    std::atomic<std::int64_t> recovery_point{0};
+    std::atomic<std::int64_t> high_watermark{0};
+    std::atomic<std::int64_t> first_unstable_offset{-1};  // -1: none
+    std::atomic<std::int64_t> unflushed_since_ms{0};
+    std::atomic<std::int64_t> last_used_ms{0};
+    std::atomic<bool> may_have_aborted{false};
+    std::atomic<bool> offline{false};
+    std::atomic<bool> closed{false};
+
+    std::string path_of(std::string_view file_name) const;  // state lock, or before the log is shared
+    std::string path_of(const LogSegment& segment, std::string_view suffix) const {
+        return path_of(segment_file_name(segment.base_offset, suffix));
+    }
+    const SegmentPtr& active() const { return segments.back(); }
+    Offset end() const { return Offset{log_end_offset.load(std::memory_order_acquire)}; }
+    // Index of the segment that holds `offset`. Needs: the state lock.
+    std::size_t segment_index_for(Offset offset) const;
+
+    // The first failure that could not be undone: no append, no flush any more.
+    std::unexpected<Error> go_offline(const Error& error);
+    void report_disk_failure(const Error& error);
+
+    // --- log_read.cc
+    Result<ReadPlan> plan(const ReadRequest& request, Access access) const;
+    // The file of a segment, opened when it must be. Errors: kNeedsDisk, kafka_storage_error.
+    Result<std::shared_ptr<io::File>> file_of(const SegmentPtr& segment, SegmentFileKind kind, Access access) const;
+    // Where to start walking to find `offset`.
+    Result<io::FilePos> index_position(const SegmentPtr& segment, Offset offset, Access access) const;
+    struct Found {
+        io::FilePos position;
+        std::uint64_t size;
+        Offset base_offset;
+    };
+    // The first batch whose last offset is at or above `offset`. nullopt: none in the first `end` bytes.
+    Result<std::optional<Found>> find_batch(const SegmentPtr& segment, Offset offset, io::FilePos end,
+                                            Access access) const;
+    Result<std::uint32_t> index_count(const SegmentPtr& segment, SegmentFileKind kind, Access access) const;
+    Result<std::vector<TxnIndexEntry>> aborted_of(const SegmentPtr& segment) const;
+    Result<void> learn_max_timestamp(const SegmentPtr& segment) const;
+
+    // --- log_append.cc
+    void publish(const SegmentPtr& segment, std::span<const record::RecordBatchView> batches,
+                 std::span<const CompletedTransaction> ended, std::span<const std::pair<ProducerId, Offset>> begun);
+    Result<void> write_batches(const SegmentPtr& segment, std::span<const ByteView> pieces, std::size_t bytes);
+    void refresh_first_unstable();  // state lock
+    bool flush_due_after_append(Offset end) const;
+    void note_append(Offset start, TimestampMs now);
+
+    // --- log_maintenance.cc; the maintenance lock is held by the caller
+    void freeze();
+    void thaw();
+    Result<void> open_active(TimestampMs now);
+    Result<void> roll_to_new_segment(io::MayBlock, Offset base_offset, TimestampMs now);
+    // Makes the empty files of a segment, and gives its .log.
+    Result<std::shared_ptr<io::File>> create_files(const LogSegment& segment);
+    Result<void> write_index_blocks(const SegmentPtr& segment, bool sync, io::MayBlock);
+    Result<void> write_epochs(io::MayBlock);
+    Result<void> write_snapshot(Offset offset);
+    Result<void> sync_segment(io::MayBlock, const SegmentPtr& segment, bool sealed);
+    std::size_t deletable_segments(TimestampMs now);
+    void delete_files_later(const SegmentPtr& segment, TimestampMs now);
+    void remove_files(const LogSegment& segment);
+    void remove_snapshots_above(Offset offset);
+
+    // --- log_truncate.cc; the same
+    Result<void> cut_segment(io::MayBlock, const SegmentPtr& segment, Offset offset);
+    Result<void> start_empty_at(Offset offset, Offset log_start);
+
+    // --- log_loader.cc; the same
+    // Brings producers to `up_to`: the latest snapshot at or below, then the batches behind it.
+    Result<void> rebuild_producers(io::MayBlock, Offset up_to);
+    Result<void> replay_producers(const SegmentPtr& segment, Offset from, Offset up_to);
+    // Reads the whole segment, cuts it at the first broken batch and makes its indexes anew. `replay`: producers and
+    // epochs learn from it too. Gives: bytes cut.
+    Result<std::uint64_t> recover_segment(io::MayBlock, const SegmentPtr& segment, bool replay);
+    // A batch already in the log; `segment`, where given, learns of aborted transactions.
+    Result<void> note_recovered(const SegmentPtr& segment, const record::RecordBatchView& batch);
+    Result<void> learn_indexes(const SegmentPtr& segment);
+    Result<Offset> find_end_offset(const SegmentPtr& segment);
+
+    bool should_roll(const AppendDemand& demand, TimestampMs now) const;  // state lock
+};
+
+}  // namespace odr::storage

@@ -1,0 +1,483 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/log.h"
+#include "storage/checkpoint_file.h"
+#include "storage/log_impl.h"
+
+namespace odr::storage {
+namespace {
+
+constexpr std::size_t kIndexBlockBytes = std::size_t{64} << 10;  // more in memory than this is written without a reason
+
+// Between nothing and segment.jitter.ms, the same at every start, and different from partition to partition.
+std::int64_t roll_jitter(const TopicPartition& name, Offset base_offset, std::int64_t jitter_ms) {
+    if (jitter_ms <= 0) return 0;
+    const std::size_t mixed =
+        std::hash<TopicPartition>{}(name) * 0x9e3779b97f4a7c15ULL + std::hash<Offset>{}(base_offset);
+    return static_cast<std::int64_t>(mixed % static_cast<std::size_t>(jitter_ms));
+}
+
+}  // namespace
+
+void Log::Impl::freeze() {
+    std::lock_guard append{append_mutex};
+    frozen = true;
+}
+void Log::Impl::thaw() {
+    std::lock_guard append{append_mutex};
+    frozen = false;
+}
+
+namespace {
+
+// No append between here and the end of the scope.
+class Frozen {
+public:
+    explicit Frozen(Log::Impl& log) : log_{log} { log_.freeze(); }
+    ~Frozen() { log_.thaw(); }
+    Frozen(const Frozen&) = delete;
+    Frozen& operator=(const Frozen&) = delete;
+
+private:
+    Log::Impl& log_;
+};
+
+}  // namespace
+
+// --- opening and rolling
+// -------------------------------------------------------------------------------------------------
+
+Result<void> Log::prepare_append(io::MayBlock may_block, const AppendDemand& demand, TimestampMs now) {
+    Impl& log = *impl_;
+    std::lock_guard maintenance{log.maintenance_mutex};
+    if (log.offline || log.closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    Frozen frozen{log};
+    bool roll_is_due = false;
+    bool is_open = false;
+    {
+        std::lock_guard state{log.state_mutex};
+        is_open = log.active()->file != nullptr;
+    }
+    if (!is_open) {
+        if (const auto opened = log.open_active(now); !opened) {
+            log.report_disk_failure(opened.error());
+            return opened;
+        }
+    }
+    {
+        std::lock_guard state{log.state_mutex};
+        roll_is_due = log.should_roll(demand, now);
+    }
+    log.last_used_ms.store(now.raw(), std::memory_order_relaxed);
+    if (!roll_is_due) return {};
+    const Offset base = demand.first_offset > log.end() ? demand.first_offset : log.end();
+    return log.roll_to_new_segment(may_block, base, now);
+}
+
+Result<void> Log::roll(io::MayBlock may_block, TimestampMs now) {
+    Impl& log = *impl_;
+    std::lock_guard maintenance{log.maintenance_mutex};
+    if (log.offline || log.closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    Frozen frozen{log};
+    {
+        std::lock_guard state{log.state_mutex};
+        if (log.active()->size.load() == 0) return {};
+    }
+    return log.roll_to_new_segment(may_block, log.end(), now);
+}
+
+Result<std::shared_ptr<io::File>> Log::Impl::create_files(const LogSegment& segment) {
+    ODR_TRY(log_file, environment.files->open(path_of(segment, kLogSuffix), io::OpenMode::create));
+    // Kafka takes a segment without an offset index for damaged.
+    ODR_CHECK(environment.files->open(path_of(segment, kOffsetIndexSuffix), io::OpenMode::create));
+    ODR_CHECK(environment.files->open(path_of(segment, kTimeIndexSuffix), io::OpenMode::create));
+    return std::shared_ptr<io::File>{std::move(log_file)};
+}
+
+Result<void> Log::Impl::open_active(TimestampMs now) {
+    const SegmentPtr segment = active();
+    ODR_TRY(file, create_files(*segment));
+    ODR_CHECK(learn_indexes(segment));
+    const std::uint64_t size = segment->size.load();
+    std::uint64_t indexed = 0;
+    if (const auto last = segment->offset_index.last()) indexed = last->position;
+    HeaderWalker first{*file, 0, size, Access::may_wait};
+    ODR_TRY(first_header, first.next());
+    const TimestampMs first_timestamp = first_header ? first_header->max_timestamp() : kNoTimestamp;
+    std::lock_guard state{state_mutex};
+    HeaderWalker walk{*file, indexed, size, Access::may_wait};
+    tail.clear();
+    for (;;) {
+        ODR_TRY(header, walk.next());
+        if (!header) break;
+        segment->note_timestamp(header->max_timestamp(), header->last_offset());
+        tail.push({header->base_offset(), static_cast<std::uint32_t>(walk.position()),
+                   static_cast<std::uint32_t>(header->size_in_bytes())});
+    }
+    segment->bytes_since_index_entry = size - indexed;
+    segment->first_timestamp = first_timestamp;
+    if (segment->created == TimestampMs{0}) segment->created = now;
+    segment->roll_jitter_ms =
+        roll_jitter(options.topic_partition, segment->base_offset, config.load()->segment_jitter_ms);
+    segment->file = file;
+    folder_is_dirty = folder_is_dirty || size == 0;
+    return {};
+}
+
+Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_offset, TimestampMs now) {
+    const SegmentPtr old = active();
+    const bool old_is_empty = old->size.load() == 0;
+    if (old_is_empty && old->base_offset == base_offset) return {};
+    {
+        std::lock_guard state{state_mutex};
+        old->index_max_timestamp();
+    }
+    ODR_CHECK(write_index_blocks(old, false, may_block));
+    auto segment = std::make_shared<LogSegment>(base_offset, 0);
+    auto file = create_files(*segment);
+    if (!file) {
+        remove_files(*segment);
+        return fail(file.error());
+    }
+    if (base_offset == end()) ODR_CHECK(write_snapshot(base_offset));
+    segment->offset_index.reset(0, {});
+    segment->time_index.reset(0, {});
+    segment->txn_index.reset(0, {});
+    segment->max_timestamp_known = true;
+    segment->created = now;
+    segment->roll_jitter_ms = roll_jitter(options.topic_partition, base_offset, config.load()->segment_jitter_ms);
+    segment->file = std::move(*file);
+    std::shared_ptr<io::File> sealed;
+    {
+        std::lock_guard state{state_mutex};
+        sealed = std::move(old->file);
+        old->file = nullptr;
+        old->max_timestamp_known = true;
+        old->offset_index.shrink();
+        old->time_index.shrink();
+        if (old_is_empty) segments.pop_back();
+        segments.push_back(std::move(segment));
+        tail.clear();
+        folder_is_dirty = true;
+    }
+    if (old_is_empty) {
+        remove_files(*old);
+    } else if (sealed) {
+        environment.open_files->put({old->id, SegmentFileKind::log}, std::move(sealed));
+    }
+    return {};
+}
+
+// --- what is written beside the log
+// --------------------------------------------------------------------------------------
+
+namespace {
+
+// Appends what is pending to its file. Gives: whether something was.
+template <class Entry>
+Result<bool> write_pending(Log::Impl& log, const std::string& path, IndexFile<Entry>& index, bool sync, bool unsynced,
+                           io::MayBlock may_block) {
+    std::vector<std::uint8_t> bytes;
+    std::size_t count = 0;
+    std::uint64_t position = 0;
+    {
+        std::lock_guard state{log.state_mutex};
+        count = index.pending().size();
+        position = std::uint64_t{index.written()} * Entry::kBytes;
+        bytes = encode_entries(index.pending());
+    }
+    if (count == 0 && !(sync && unsynced && position != 0)) return false;
+    ODR_TRY(file, log.environment.files->open(path, io::OpenMode::create));
+    if (count != 0) ODR_CHECK(file->write_at(bytes, position));
+    if (sync) ODR_CHECK(file->sync(may_block));
+    std::lock_guard state{log.state_mutex};
+    index.mark_written(count);
+    return count != 0;
+}
+
+}  // namespace
+
+Result<void> Log::Impl::write_index_blocks(const SegmentPtr& segment, bool sync, io::MayBlock may_block) {
+    const bool unsynced = segment->indexes_unsynced;
+    const auto write = [&](auto& index, SegmentFileKind kind) {
+        return write_pending(*this, path_of(*segment, suffix_of(kind)), index, sync, unsynced, may_block);
+    };
+    ODR_TRY(offsets, write(segment->offset_index, SegmentFileKind::offset_index));
+    ODR_TRY(times, write(segment->time_index, SegmentFileKind::time_index));
+    ODR_TRY(transactions, write(segment->txn_index, SegmentFileKind::txn_index));
+    std::lock_guard state{state_mutex};
+    segment->indexes_unsynced = !sync && (unsynced || offsets || times || transactions);
+    return {};
+}
+
+Result<void> Log::Impl::write_epochs(io::MayBlock may_block) {
+    std::string text;
+    {
+        std::lock_guard state{state_mutex};
+        if (!epochs.dirty()) return {};
+        text = encode_epoch_checkpoint(epochs.entries());
+        epochs.mark_clean();
+    }
+    return environment.files->replace_file(may_block, path_of(kLeaderEpochCheckpoint), as_bytes(text));
+}
+
+Result<void> Log::Impl::write_snapshot(Offset offset) {
+    std::string bytes;
+    {
+        std::lock_guard append{append_mutex};
+        bytes = producers.encode_snapshot();
+    }
+    // Not synced: its CRC tells a torn one, and the batches behind an older one tell the same story.
+    ODR_TRY(file, environment.files->open(path_of(segment_file_name(offset, kSnapshotSuffix)), io::OpenMode::truncate));
+    ODR_CHECK(file->write_at(as_bytes(bytes), 0));
+    std::lock_guard state{state_mutex};
+    snapshots.insert(offset);
+    return {};
+}
+
+void Log::Impl::remove_snapshots_above(Offset offset) {
+    std::vector<Offset> gone;
+    {
+        std::lock_guard state{state_mutex};
+        gone.assign(snapshots.upper_bound(offset), snapshots.end());
+        snapshots.erase(snapshots.upper_bound(offset), snapshots.end());
+    }
+    for (const Offset snapshot : gone) {
+        (void)environment.files->remove(path_of(segment_file_name(snapshot, kSnapshotSuffix)));
+    }
+}
+
+// --- durability
+// ----------------------------------------------------------------------------------------------------------
+
+Result<void> Log::Impl::sync_segment(io::MayBlock may_block, const SegmentPtr& segment, bool sealed) {
+    ODR_TRY(file, file_of(segment, SegmentFileKind::log, Access::may_wait));
+    ODR_CHECK(file->sync(may_block));
+    // Recovery makes the indexes of the segment at the recovery point anew, but trusts those of the ones before.
+    if (sealed) ODR_CHECK(write_index_blocks(segment, true, may_block));
+    return {};
+}
+
+Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
+    Impl& log = *impl_;
+    std::lock_guard flushing{log.flush_mutex};
+    if (log.offline) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    if (log.closed || up_to <= recovery_point()) return {};
+    std::vector<std::shared_ptr<LogSegment>> segments;
+    std::shared_ptr<LogSegment> active;
+    std::uint64_t truncations = 0;
+    bool folder_is_dirty = false;
+    {
+        std::lock_guard state{log.state_mutex};
+        up_to = std::min(up_to, log.end());
+        for (std::size_t i = log.segment_index_for(recovery_point()); i < log.segments.size(); ++i) {
+            if (log.segments[i]->base_offset < up_to) segments.push_back(log.segments[i]);
+        }
+        active = log.active();
+        truncations = log.truncations;
+        folder_is_dirty = std::exchange(log.folder_is_dirty, false);
+    }
+    const auto sync_all = [&]() -> Result<void> {
+        for (const auto& segment : segments) ODR_CHECK(log.sync_segment(may_block, segment, segment != active));
+        ODR_CHECK(log.write_epochs(may_block));
+        if (folder_is_dirty) ODR_CHECK(log.environment.files->sync_directory(may_block, directory()));
+        return {};
+    };
+    const auto synced = sync_all();
+    std::lock_guard state{log.state_mutex};
+    if (log.truncations != truncations) return {};  // what was synced may be gone; the next flush tells
+    if (!synced) {
+        log.folder_is_dirty = log.folder_is_dirty || folder_is_dirty;
+        // After a failed fsync the kernel has dropped the pages' dirty state: what is on disk cannot be known any more.
+        return log.go_offline(synced.error());
+    }
+    log.recovery_point.store(std::max(up_to, recovery_point()).raw(), std::memory_order_release);
+    return {};
+}
+
+bool Log::flush_is_due(TimestampMs now) const {
+    if (log_end_offset() <= recovery_point()) return false;
+    return now.raw() - impl_->unflushed_since_ms.load() >= config()->flush_ms;
+}
+
+Result<void> Log::release_idle(io::MayBlock may_block, TimestampMs now, std::int64_t idle_ms) {
+    Impl& log = *impl_;
+    if (log.offline || log.closed) return {};
+    const bool idle = now.raw() - log.last_used_ms.load(std::memory_order_relaxed) >= idle_ms;
+    std::shared_ptr<LogSegment> active;
+    {
+        std::lock_guard state{log.state_mutex};
+        active = log.active();
+        if (!active->file) return {};
+        if (!idle && active->offset_index.pending_bytes() < kIndexBlockBytes) return {};
+    }
+    std::lock_guard maintenance{log.maintenance_mutex};
+    if (log.closed || active != log.active()) return {};
+    if (!idle) return log.write_index_blocks(active, false, may_block);
+    Frozen frozen{log};
+    {
+        std::lock_guard state{log.state_mutex};
+        active->index_max_timestamp();
+    }
+    ODR_CHECK(log.write_index_blocks(active, false, may_block));
+    std::shared_ptr<io::File> closing;
+    std::lock_guard state{log.state_mutex};
+    closing = std::move(active->file);
+    active->file = nullptr;
+    active->offset_index.shrink();
+    active->time_index.shrink();
+    active->txn_index.shrink();
+    log.tail.clear();
+    log.environment.open_files->drop_segment(active->id);
+    return {};
+}
+
+Result<void> Log::close(io::MayBlock may_block) {
+    Impl& log = *impl_;
+    if (log.closed) return {};
+    if (log.offline) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    {
+        std::lock_guard maintenance{log.maintenance_mutex};
+        log.freeze();
+    }
+    ODR_CHECK(flush(may_block));
+    std::lock_guard maintenance{log.maintenance_mutex};
+    if (log.closed.exchange(true)) return {};
+    const std::shared_ptr<LogSegment> active = log.active();
+    {
+        std::lock_guard state{log.state_mutex};
+        if (active->file) active->index_max_timestamp();
+    }
+    ODR_CHECK(log.write_index_blocks(active, true, may_block));
+    ODR_CHECK(log.write_epochs(may_block));
+    if (log_end_offset() > log_start_offset() && !log.snapshots.contains(log_end_offset())) {
+        ODR_CHECK(log.write_snapshot(log_end_offset()));
+    }
+    std::lock_guard state{log.state_mutex};
+    active->file = nullptr;
+    log.tail.clear();
+    for (const auto& segment : log.segments) log.environment.open_files->drop_segment(segment->id);
+    return {};
+}
+
+Result<void> Log::retire(io::MayBlock, const std::string& new_directory) {
+    Impl& log = *impl_;
+    std::lock_guard maintenance{log.maintenance_mutex};
+    log.freeze();
+    log.closed = true;
+    ODR_CHECK(log.environment.files->rename(directory(), new_directory));
+    std::lock_guard state{log.state_mutex};
+    log.options.directory = new_directory;
+    log.active()->file = nullptr;
+    log.tail.clear();
+    for (const auto& segment : log.segments) log.environment.open_files->drop_segment(segment->id);
+    return {};
+}
+
+// --- deletion
+// ------------------------------------------------------------------------------------------------------------
+
+Result<void> Log::advance_log_start_offset(Offset offset) {
+    Impl& log = *impl_;
+    std::lock_guard state{log.state_mutex};
+    if (offset > high_watermark())
+        return fail(ErrorCode::offset_out_of_range, "the offset is above the high watermark");
+    if (offset <= log_start_offset()) return {};
+    log.log_start_offset.store(offset.raw(), std::memory_order_release);
+    log.epochs.truncate_from_start(offset);
+    return {};
+}
+
+std::size_t Log::Impl::deletable_segments(TimestampMs now) {
+    const auto settings = config.load();
+    const Offset start{log_start_offset.load()};
+    const Offset high{high_watermark.load()};
+    std::vector<SegmentPtr> all;
+    {
+        std::lock_guard state{state_mutex};
+        all = segments;
+    }
+    std::int64_t excess = -settings->retention_bytes;
+    for (const auto& segment : all) excess += static_cast<std::int64_t>(segment->size.load());
+    const bool by_size = settings->cleanup_delete && settings->retention_bytes >= 0;
+    const bool by_time = settings->cleanup_delete && settings->retention_ms >= 0;
+    std::size_t count = 0;
+    for (; count < all.size(); ++count) {
+        const SegmentPtr& segment = all[count];
+        const bool last = count + 1 == all.size();
+        const auto size = static_cast<std::int64_t>(segment->size.load());
+        const Offset upper = last ? end() : all[count + 1]->base_offset;
+        if (high < upper || (last && size == 0)) break;
+        bool deletable = !last && upper <= start;
+        if (!deletable && by_size && excess - size >= 0) deletable = true;
+        if (!deletable && by_time) {
+            if (!learn_max_timestamp(segment)) break;
+            std::int64_t newest = segment->max_timestamp.raw();
+            if (newest < 0) newest = environment.files->modified_ms(path_of(*segment, kLogSuffix)).value_or(now.raw());
+            deletable = now.raw() - newest > settings->retention_ms;
+        }
+        if (!deletable) break;
+        excess -= size;
+    }
+    return count;
+}
+
+void Log::Impl::remove_files(const LogSegment& segment) {
+    for (const char* suffix : {kLogSuffix, kOffsetIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
+        (void)environment.files->remove(path_of(segment, suffix));
+    }
+    environment.open_files->drop_segment(segment.id);
+}
+
+void Log::Impl::delete_files_later(const SegmentPtr& segment, TimestampMs now) {
+    const TimestampMs when{now.raw() + config.load()->file_delete_delay_ms};
+    std::vector<std::string> paths;
+    for (const char* suffix : {kLogSuffix, kOffsetIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix, kSnapshotSuffix}) {
+        const bool snapshot = std::string_view{suffix} == kSnapshotSuffix;
+        if (snapshot && snapshots.erase(segment->base_offset) == 0) continue;
+        const std::string path = path_of(*segment, suffix);
+        if (environment.files->rename(path, path + kDeletedSuffix)) paths.push_back(path + kDeletedSuffix);
+    }
+    environment.open_files->drop_segment(segment->id);
+    for (std::string& path : paths) {
+        if (environment.delete_later) {
+            environment.delete_later(std::move(path), when);
+        } else {
+            (void)environment.files->remove(path);
+        }
+    }
+}
+
+Result<std::size_t> Log::delete_old_segments(io::MayBlock may_block, TimestampMs now) {
+    Impl& log = *impl_;
+    std::lock_guard maintenance{log.maintenance_mutex};
+    if (log.offline || log.closed) return std::size_t{0};
+    const std::size_t count = log.deletable_segments(now);
+    if (count == 0) return std::size_t{0};
+    if (count == log.segments.size()) {
+        // All of it is too old, but a log always has an active segment.
+        Frozen frozen{log};
+        if (log.active()->base_offset == log.end()) return std::size_t{0};
+        ODR_CHECK(log.roll_to_new_segment(may_block, log.end(), now));
+    }
+    std::vector<std::shared_ptr<LogSegment>> gone;
+    Offset start{0};
+    {
+        std::lock_guard state{log.state_mutex};
+        const auto middle = log.segments.begin() + static_cast<std::ptrdiff_t>(count);
+        gone.assign(log.segments.begin(), middle);
+        log.segments.erase(log.segments.begin(), middle);
+        start = std::max(log_start_offset(), log.segments.front()->base_offset);
+        log.log_start_offset.store(start.raw(), std::memory_order_release);
+        log.epochs.truncate_from_start(start);
+    }
+    ODR_CHECK(log.write_epochs(may_block));
+    for (const auto& segment : gone) log.delete_files_later(segment, now);
+    log::info("{}: deleted {} segments, the log starts at {} now", topic_partition().to_string(), count, start);
+    return count;
+}
+
+}  // namespace odr::storage
