@@ -93,6 +93,11 @@ Offset Log::last_stable_offset() const {
     return unstable >= 0 ? std::min(high, Offset{unstable}) : high;
 }
 
+Offset Log::first_segment_offset() const {
+    std::lock_guard state{impl_->state_mutex};
+    return impl_->segments.front()->base_offset;
+}
+
 std::uint64_t Log::size_in_bytes() const {
     std::lock_guard state{impl_->state_mutex};
     std::uint64_t bytes = 0;

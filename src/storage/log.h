@@ -51,6 +51,7 @@ public:
     // -----------------------------------------------------------------------------
     Offset log_start_offset() const;
     Offset local_log_start_offset() const;  // base offset of the first segment, or the log start if that is higher
+    Offset first_segment_offset() const;
     Offset log_end_offset() const;
     Offset recovery_point() const;  // everything below is durable
     Offset high_watermark() const;
@@ -171,7 +172,7 @@ struct LogEnvironment {
     // Told of names that a deletion left: unlink `path` no sooner than `not_before`. Without one they are unlinked at
     // once.
     std::function<void(std::string path, TimestampMs not_before)> delete_later;
-    // Told of the first failure of the disk under `parent_directory`.
+    // Told of a failure of the disk under `parent_directory`. Called under a log's locks: pass it on, do not call back.
     std::function<void(const std::string& parent_directory, const Error&)> on_disk_failure;
 };
 

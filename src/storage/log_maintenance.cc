@@ -287,12 +287,13 @@ Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
         return {};
     };
     const auto synced = sync_all();
+    // After a failed fsync the kernel has dropped the pages' dirty state: what is on disk cannot be known any more.
+    // A file that is gone was truncated away meanwhile.
+    if (!synced && synced.error().os_errno != ENOENT) return log.go_offline(synced.error());
     std::lock_guard state{log.state_mutex};
-    if (log.truncations != truncations) return {};  // what was synced may be gone; the next flush tells
-    if (!synced) {
+    if (!synced || log.truncations != truncations) {
         log.folder_is_dirty = log.folder_is_dirty || folder_is_dirty;
-        // After a failed fsync the kernel has dropped the pages' dirty state: what is on disk cannot be known any more.
-        return log.go_offline(synced.error());
+        return {};  // what was synced may be gone; the next flush tells
     }
     log.recovery_point.store(std::max(up_to, recovery_point()).raw(), std::memory_order_release);
     return {};

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "storage/checkpoint_file.h"
+#include "storage/log_manager.h"
+#include "storage/open_files.h"
+
+namespace odr::storage {
+
+// One of log.dirs.
+struct LogDirectory {
+    std::string path;
+    Uuid id{};
+    std::unique_ptr<io::FileLock> lock;
+    std::atomic<bool> offline{false};
+    bool had_clean_shutdown = false;
+    bool loaded = false;                                                   // all its logs are
+    OffsetCheckpoint recovery_points, log_start_offsets, high_watermarks;  // as read at start
+
+    std::string path_of(std::string_view name) const { return path + "/" + std::string{name}; }
+};
+
+struct LogManager::Impl {
+    struct Entry {
+        std::shared_ptr<Log> log;
+        LogDirectory* directory;
+    };
+    struct Deletion {
+        std::string path;
+        TimestampMs not_before;
+        bool is_folder;
+    };
+
+    Impl(io::FileSystem& given_files, const Clock& given_clock, Random& given_random)
+        : files{given_files}, clock{given_clock}, random{given_random} {}
+
+    io::FileSystem& files;
+    const Clock& clock;
+    Random& random;
+    LogManagerConfig config;
+    std::vector<std::unique_ptr<LogDirectory>> directories;
+    std::shared_ptr<OpenFiles> open_files;
+    std::int64_t previous_broker_epoch = -1;
+
+    mutable std::mutex mutex;  // short: what follows
+    std::unordered_map<TopicPartition, Entry> logs;
+    std::deque<Deletion> deletions;
+    std::function<void(const LogDirInfo&)> told_offline;
+
+    std::mutex creation_mutex;  // one creation or deletion at a time
+    std::mutex checkpoint_mutex;
+    TimestampMs next_retention{0}, next_recovery_checkpoint{0}, next_start_checkpoint{0}, next_high_watermarks{0};
+    TimestampMs next_flush{0}, next_release{0}, next_expiry{0};
+    bool stopped = false;
+
+    LogEnvironment environment();
+    LogOpenOptions open_options(const LogDirectory& directory, const std::string& folder, TopicPartition name,
+                                std::shared_ptr<const config::LogConfig> log_config) const;
+    std::vector<Entry> entries_in(const LogDirectory& directory) const;
+    LogDirInfo info_of(const LogDirectory& directory) const;
+    void delete_later(std::string path, TimestampMs not_before, bool is_folder);
+
+    // --- log_manager_start.cc
+    Result<void> open_directory(io::MayBlock, LogDirectory& directory, std::string& reason);
+    Result<MetaProperties> check_meta_properties(const LogDirectory& directory, std::string& reason);
+    void read_checkpoints(LogDirectory& directory);
+    void load_directory(io::MayBlock, LogDirectory& directory, const ConfigOf& config_of, const IsStray& is_stray);
+    Result<void> load_one(io::MayBlock, LogDirectory& directory, const std::string& folder, const TopicPartition& name,
+                          const ConfigOf& config_of, const IsStray& is_stray);
+
+    // --- log_manager.cc
+    enum class Checkpoint { recovery_points, log_start_offsets, high_watermarks };
+    void write_checkpoint(io::MayBlock, LogDirectory& directory, Checkpoint which);
+    void write_checkpoints(io::MayBlock, Checkpoint which);
+    void run_deletions(io::MayBlock, TimestampMs now);
+    void run_retention(io::MayBlock, TimestampMs now);
+    void run_flushes(io::MayBlock, TimestampMs now);
+    void close_directory(io::MayBlock, LogDirectory& directory, std::int64_t broker_epoch);
+};
+
+}  // namespace odr::storage

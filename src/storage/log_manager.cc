@@ -1,0 +1,375 @@
+#include "storage/log_manager.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/log.h"
+#include "storage/log_directory.h"
+
+namespace odr::storage {
+namespace {
+
+constexpr std::size_t kDeletionsPerRun = 64;  // paced, so that a large topic's removal does not flood the disk
+constexpr std::int64_t kExpiryIntervalMs = 600'000;
+constexpr std::int64_t kFlushCheckMs = 1'000;
+
+bool due(TimestampMs now, TimestampMs& next, std::int64_t interval_ms) {
+    if (now < next) return false;
+    next = interval_ms > INT64_MAX - now.raw() ? TimestampMs{INT64_MAX} : TimestampMs{now.raw() + interval_ms};
+    return true;
+}
+
+}  // namespace
+
+LogManager::LogManager(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+LogManager::~LogManager() = default;
+
+LogEnvironment LogManager::Impl::environment() {
+    return {.files = &files,
+            .open_files = open_files,
+            .delete_later = [this](std::string path, TimestampMs when) { delete_later(std::move(path), when, false); },
+            .on_disk_failure =
+                [this](const std::string& path, const Error& why) {
+                    for (const auto& directory : directories) {
+                        if (directory->path != path || directory->offline.exchange(true)) continue;
+                        log::error("log directory {} is offline: {} ({})", path, why.what, std::strerror(why.os_errno));
+                        std::function<void(const LogDirInfo&)> told;
+                        {
+                            std::lock_guard guard{mutex};
+                            told = told_offline;
+                        }
+                        if (told) told({.path = path, .directory_id = directory->id, .offline = true});
+                    }
+                }};
+}
+
+LogOpenOptions LogManager::Impl::open_options(const LogDirectory& directory, const std::string& folder,
+                                              TopicPartition name,
+                                              std::shared_ptr<const config::LogConfig> log_config) const {
+    const auto offset_in = [&](const OffsetCheckpoint& checkpoint) {
+        const auto found = checkpoint.find(name);
+        return found == checkpoint.end() ? Offset{0} : found->second;
+    };
+    LogOpenOptions options{.directory = folder, .topic_partition = name, .config = std::move(log_config)};
+    options.log_start_offset = offset_in(directory.log_start_offsets);
+    options.recovery_point = offset_in(directory.recovery_points);
+    options.clean_shutdown = directory.had_clean_shutdown;
+    options.now = clock.now();
+    options.transaction_timeout_max_ms = config.transaction_timeout_max_ms;
+    options.producer_id_expiration_ms = config.producer_id_expiration_ms;
+    return options;
+}
+
+std::vector<LogManager::Impl::Entry> LogManager::Impl::entries_in(const LogDirectory& directory) const {
+    std::lock_guard guard{mutex};
+    std::vector<Entry> out;
+    for (const auto& [name, entry] : logs) {
+        if (entry.directory == &directory) out.push_back(entry);
+    }
+    return out;
+}
+
+LogDirInfo LogManager::Impl::info_of(const LogDirectory& directory) const {
+    LogDirInfo info{.path = directory.path, .directory_id = directory.id, .offline = directory.offline};
+    if (info.offline) return info;
+    if (const auto space = files.space(directory.path)) {
+        info.total_bytes = space->total_bytes;
+        info.usable_bytes = space->usable_bytes;
+    }
+    return info;
+}
+
+void LogManager::Impl::delete_later(std::string path, TimestampMs not_before, bool is_folder) {
+    std::lock_guard guard{mutex};
+    deletions.push_back({std::move(path), not_before, is_folder});
+}
+
+std::shared_ptr<Log> LogManager::get(const TopicPartition& topic_partition) const {
+    std::lock_guard guard{impl_->mutex};
+    const auto found = impl_->logs.find(topic_partition);
+    return found == impl_->logs.end() ? nullptr : found->second.log;
+}
+
+Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, const TopicPartition& topic_partition,
+                                                       const Uuid& topic_id,
+                                                       std::shared_ptr<const config::LogConfig> config,
+                                                       std::optional<Uuid> directory_id) {
+    Impl& manager = *impl_;
+    std::lock_guard creating{manager.creation_mutex};
+    if (auto existing = get(topic_partition)) {
+        if (!topic_id.is_zero()) ODR_CHECK(existing->assign_topic_id(may_block, topic_id));
+        return existing;
+    }
+    LogDirectory* chosen = nullptr;
+    {
+        std::lock_guard guard{manager.mutex};
+        std::unordered_map<const LogDirectory*, std::size_t> counts;
+        for (const auto& [name, entry] : manager.logs) ++counts[entry.directory];
+        for (const auto& directory : manager.directories) {
+            if (directory->offline) continue;
+            if (directory_id && directory->id == *directory_id) {
+                chosen = directory.get();
+                break;
+            }
+            if (chosen == nullptr || counts[directory.get()] < counts[chosen]) chosen = directory.get();
+        }
+    }
+    if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory is online");
+    const std::string folder = chosen->path_of(topic_partition.to_string());
+    LogOpenOptions options = manager.open_options(*chosen, folder, topic_partition, std::move(config));
+    // The checkpoints of the start speak of a log that was there then, not of this new one.
+    if (!manager.files.exists(folder)) options.log_start_offset = options.recovery_point = Offset{0};
+    auto made = open_log(may_block, manager.environment(), std::move(options));
+    if (!made) {
+        manager.environment().on_disk_failure(chosen->path, made.error());
+        return fail(made.error());
+    }
+    if (!topic_id.is_zero()) ODR_CHECK((*made)->assign_topic_id(may_block, topic_id));
+    std::lock_guard guard{manager.mutex};
+    manager.logs[topic_partition] = {*made, chosen};
+    return *made;
+}
+
+Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition& topic_partition) {
+    Impl& manager = *impl_;
+    std::lock_guard creating{manager.creation_mutex};
+    Impl::Entry entry{};
+    {
+        std::lock_guard guard{manager.mutex};
+        const auto found = manager.logs.find(topic_partition);
+        if (found == manager.logs.end()) return {};
+        entry = found->second;
+        manager.logs.erase(found);
+    }
+    const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
+    const std::string path = entry.directory->path_of(name);
+    ODR_CHECK(entry.log->retire(may_block, path));
+    const TimestampMs when{manager.clock.now().raw() + entry.log->config()->file_delete_delay_ms};
+    manager.delete_later(path, when, true);
+    return {};
+}
+
+Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition& topic_partition) {
+    Impl& manager = *impl_;
+    std::lock_guard creating{manager.creation_mutex};
+    Impl::Entry entry{};
+    {
+        std::lock_guard guard{manager.mutex};
+        const auto found = manager.logs.find(topic_partition);
+        if (found == manager.logs.end()) return {};
+        entry = found->second;
+        manager.logs.erase(found);
+    }
+    return entry.log->retire(
+        may_block, entry.directory->path_of(marked_folder_name(topic_partition, manager.random.uuid(), "-stray")));
+}
+
+void LogManager::update_config(const std::string& topic, std::shared_ptr<const config::LogConfig> config) {
+    for (const auto& log : all_logs()) {
+        if (log->topic_partition().topic == topic) log->update_config(config);
+    }
+}
+
+std::vector<std::shared_ptr<Log>> LogManager::all_logs() const {
+    std::lock_guard guard{impl_->mutex};
+    std::vector<std::shared_ptr<Log>> out;
+    out.reserve(impl_->logs.size());
+    for (const auto& [name, entry] : impl_->logs) out.push_back(entry.log);
+    return out;
+}
+
+std::size_t LogManager::log_count() const {
+    std::lock_guard guard{impl_->mutex};
+    return impl_->logs.size();
+}
+
+std::vector<LogDirInfo> LogManager::log_dirs() const {
+    std::vector<LogDirInfo> out;
+    for (const auto& directory : impl_->directories) out.push_back(impl_->info_of(*directory));
+    return out;
+}
+
+std::optional<Uuid> LogManager::directory_id_of(const TopicPartition& topic_partition) const {
+    std::lock_guard guard{impl_->mutex};
+    const auto found = impl_->logs.find(topic_partition);
+    if (found == impl_->logs.end()) return std::nullopt;
+    return found->second.directory->id;
+}
+
+std::vector<std::shared_ptr<Log>> LogManager::logs_in(const std::string& log_dir) const {
+    std::vector<std::shared_ptr<Log>> out;
+    for (const auto& directory : impl_->directories) {
+        if (directory->path != log_dir) continue;
+        for (const auto& entry : impl_->entries_in(*directory)) out.push_back(entry.log);
+    }
+    return out;
+}
+
+const std::string& LogManager::cluster_id() const { return impl_->config.cluster_id; }
+std::int64_t LogManager::previous_broker_epoch() const { return impl_->previous_broker_epoch; }
+
+void LogManager::on_offline(std::function<void(const LogDirInfo&)> told) {
+    std::lock_guard guard{impl_->mutex};
+    impl_->told_offline = std::move(told);
+}
+
+void LogManager::set_offline(const std::string& log_dir, const Error& why) {
+    for (const auto& directory : impl_->directories) {
+        if (directory->path != log_dir) continue;
+        if (directory->loaded) {
+            impl_->environment().on_disk_failure(log_dir, why);
+        } else if (impl_->told_offline) {
+            impl_->told_offline(impl_->info_of(*directory));
+        }
+    }
+}
+
+std::optional<Offset> LogManager::checkpointed_high_watermark(const TopicPartition& topic_partition) const {
+    for (const auto& directory : impl_->directories) {
+        const auto found = directory->high_watermarks.find(topic_partition);
+        if (found != directory->high_watermarks.end()) return found->second;
+    }
+    return std::nullopt;
+}
+
+// --- periodic work
+// -------------------------------------------------------------------------------------------------------
+
+void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& directory, Checkpoint which) {
+    OffsetCheckpoint offsets;
+    const char* name = nullptr;
+    for (const Entry& entry : entries_in(directory)) {
+        const Log& log = *entry.log;
+        switch (which) {
+            case Checkpoint::recovery_points:
+                name = kRecoveryPointCheckpoint;
+                offsets[log.topic_partition()] = log.recovery_point();
+                break;
+            case Checkpoint::log_start_offsets:
+                name = kLogStartOffsetCheckpoint;
+                // As in Kafka: without an entry the log starts where its first segment does.
+                if (log.log_start_offset() > log.first_segment_offset()) {
+                    offsets[log.topic_partition()] = log.log_start_offset();
+                }
+                break;
+            case Checkpoint::high_watermarks:
+                name = kHighWatermarkCheckpoint;
+                offsets[log.topic_partition()] = log.high_watermark();
+                break;
+        }
+    }
+    if (name == nullptr) {
+        name = which == Checkpoint::recovery_points     ? kRecoveryPointCheckpoint
+               : which == Checkpoint::log_start_offsets ? kLogStartOffsetCheckpoint
+                                                        : kHighWatermarkCheckpoint;
+    }
+    const std::string text = encode_offset_checkpoint(offsets);
+    const auto written = files.replace_file(may_block, directory.path_of(name), as_bytes(text));
+    if (!written) environment().on_disk_failure(directory.path, written.error());
+}
+
+void LogManager::Impl::write_checkpoints(io::MayBlock may_block, Checkpoint which) {
+    std::lock_guard guard{checkpoint_mutex};
+    for (const auto& directory : directories) {
+        if (!directory->offline) write_checkpoint(may_block, *directory, which);
+    }
+}
+
+void LogManager::checkpoint_all(io::MayBlock may_block) {
+    impl_->write_checkpoints(may_block, Impl::Checkpoint::recovery_points);
+    impl_->write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
+    impl_->write_checkpoints(may_block, Impl::Checkpoint::high_watermarks);
+}
+
+void LogManager::Impl::run_deletions(io::MayBlock may_block, TimestampMs now) {
+    for (std::size_t i = 0; i < kDeletionsPerRun; ++i) {
+        Deletion next;
+        {
+            std::lock_guard guard{mutex};
+            const auto ready =
+                std::ranges::find_if(deletions, [&](const auto& item) { return item.not_before <= now; });
+            if (ready == deletions.end()) return;
+            next = std::move(*ready);
+            deletions.erase(ready);
+        }
+        const auto removed = next.is_folder ? files.remove_tree(may_block, next.path) : files.remove(next.path);
+        if (!removed) log::warn("cannot remove {}: {}", next.path, std::strerror(removed.error().os_errno));
+    }
+}
+
+void LogManager::Impl::run_retention(io::MayBlock may_block, TimestampMs now) {
+    for (const auto& directory : directories) {
+        if (directory->offline) continue;
+        for (const Entry& entry : entries_in(*directory)) {
+            const auto deleted = entry.log->delete_old_segments(may_block, now);
+            if (deleted) continue;
+            log::error("{}: retention failed: {}", entry.log->topic_partition().to_string(), deleted.error().what);
+        }
+    }
+}
+
+void LogManager::Impl::run_flushes(io::MayBlock may_block, TimestampMs now) {
+    for (const auto& directory : directories) {
+        if (directory->offline) continue;
+        for (const Entry& entry : entries_in(*directory)) {
+            if (entry.log->flush_is_due(now))
+                (void)entry.log->flush(may_block);  // a failure takes it offline by itself
+        }
+    }
+}
+
+void LogManager::run_once(io::MayBlock may_block, TimestampMs now) {
+    Impl& manager = *impl_;
+    const LogManagerConfig& config = manager.config;
+    manager.run_deletions(may_block, now);
+    if (due(now, manager.next_flush, std::min(config.log_flush_scheduler_interval_ms, kFlushCheckMs))) {
+        manager.run_flushes(may_block, now);
+    }
+    if (due(now, manager.next_retention, config.log_retention_check_interval_ms)) manager.run_retention(may_block, now);
+    if (due(now, manager.next_high_watermarks, config.high_watermark_checkpoint_interval_ms)) {
+        manager.write_checkpoints(may_block, Impl::Checkpoint::high_watermarks);
+    }
+    if (due(now, manager.next_recovery_checkpoint, config.log_flush_offset_checkpoint_interval_ms)) {
+        manager.write_checkpoints(may_block, Impl::Checkpoint::recovery_points);
+    }
+    if (due(now, manager.next_start_checkpoint, config.log_flush_start_offset_checkpoint_interval_ms)) {
+        manager.write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
+    }
+    if (due(now, manager.next_release, std::max<std::int64_t>(1, config.idle_release_ms / 4))) {
+        for (const auto& log : all_logs()) (void)log->release_idle(may_block, now, config.idle_release_ms);
+    }
+    if (due(now, manager.next_expiry, kExpiryIntervalMs)) {
+        for (const auto& log : all_logs()) log->remove_expired_producers(now, config.producer_id_expiration_ms);
+    }
+}
+
+void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& directory, std::int64_t broker_epoch) {
+    bool clean = directory.loaded && !directory.offline;
+    for (const Entry& entry : entries_in(directory)) {
+        const auto closed = entry.log->close(may_block);
+        if (closed) continue;
+        clean = false;
+        log::error("{}: closing failed: {}", entry.log->topic_partition().to_string(), closed.error().what);
+    }
+    if (directory.offline) return;
+    for (const auto which : {Checkpoint::recovery_points, Checkpoint::log_start_offsets, Checkpoint::high_watermarks}) {
+        write_checkpoint(may_block, directory, which);
+    }
+    if (!clean || directory.offline) return;
+    const std::string text = encode_clean_shutdown(broker_epoch);
+    const auto written = files.replace_file(may_block, directory.path_of(kCleanShutdown), as_bytes(text));
+    if (!written) log::warn("cannot write {}/{}", directory.path, kCleanShutdown);
+}
+
+void LogManager::stop(io::MayBlock may_block, std::int64_t broker_epoch) {
+    Impl& manager = *impl_;
+    if (std::exchange(manager.stopped, true)) return;
+    for (const auto& directory : manager.directories) {
+        manager.close_directory(may_block, *directory, broker_epoch);
+        directory->lock.reset();
+    }
+}
+
+}  // namespace odr::storage

@@ -1,0 +1,237 @@
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "base/log.h"
+#include "storage/log_directory.h"
+
+namespace odr::storage {
+namespace {
+
+constexpr std::size_t kOpenFilesMax = 4096;
+constexpr std::string_view kMetadataTopic = "__cluster_metadata";
+constexpr std::string_view kRemoteIndexFolder = "remote-log-index-cache";
+constexpr std::int64_t kProgressEveryMs = 5'000;
+
+// Runs work(0) ... work(count - 1) on at most `threads` threads, this one among them, and waits for all.
+template <class Work>
+void parallel_for(std::size_t count, std::size_t threads, Work work) {
+    std::atomic<std::size_t> next{0};
+    const auto run = [&] {
+        for (std::size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) work(i);
+    };
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(run);
+    run();
+}
+
+}  // namespace
+
+Result<MetaProperties> LogManager::Impl::check_meta_properties(const LogDirectory& directory, std::string& reason) {
+    const std::string path = directory.path_of(kMetaProperties);
+    if (!files.exists(path)) return MetaProperties{};
+    ODR_TRY(text, files.read_file(path));
+    auto properties = decode_meta_properties(text);
+    if (!properties) {
+        reason = fmt::format("{}: {}", path, properties.error().what);
+        return fail(properties.error());
+    }
+    if (properties->node_id && *properties->node_id != config.node_id) {
+        reason = fmt::format("{} says node.id {}, but node.id is configured as {}", path, *properties->node_id,
+                             config.node_id);
+        return fail(ErrorCode::kafka_storage_error, "the log directory is of another node");
+    }
+    if (config.cluster_id.empty()) config.cluster_id = properties->cluster_id;
+    if (!properties->cluster_id.empty() && properties->cluster_id != config.cluster_id) {
+        reason = fmt::format("{} says cluster.id {}, but this node is of cluster {}", path, properties->cluster_id,
+                             config.cluster_id);
+        return fail(ErrorCode::inconsistent_cluster_id, "the log directory is of another cluster");
+    }
+    return properties;
+}
+
+Result<void> LogManager::Impl::open_directory(io::MayBlock may_block, LogDirectory& directory, std::string& reason) {
+    ODR_CHECK(files.create_directories(directory.path));
+    ODR_CHECK(files.list(directory.path));
+    auto lock = files.lock(directory.path_of(".lock"));
+    if (!lock) {
+        if (lock.error().os_errno == EAGAIN) {
+            reason = fmt::format("Failed to acquire lock on file .lock in {}. Another broker is using this directory.",
+                                 directory.path);
+        }
+        return fail(lock.error());
+    }
+    directory.lock = std::move(*lock);
+    ODR_TRY(found, check_meta_properties(directory, reason));
+    MetaProperties wanted = found;
+    wanted.version = 1;
+    wanted.node_id = config.node_id;
+    if (wanted.cluster_id.empty()) wanted.cluster_id = config.cluster_id;
+    if (!wanted.directory_id) wanted.directory_id = random.uuid();
+    directory.id = *wanted.directory_id;
+    if (wanted != found) {
+        const std::string text = encode_meta_properties(wanted);
+        ODR_CHECK(files.replace_file(may_block, directory.path_of(kMetaProperties), as_bytes(text)));
+    }
+    read_checkpoints(directory);
+    return {};
+}
+
+void LogManager::Impl::read_checkpoints(LogDirectory& directory) {
+    const auto read = [&](const char* name) {
+        const std::string path = directory.path_of(name);
+        if (!files.exists(path)) return OffsetCheckpoint{};
+        const auto text = files.read_file(path);
+        auto offsets = text ? decode_offset_checkpoint(*text) : fail(text.error());
+        if (offsets) return std::move(*offsets);
+        log::warn("{} is of no use ({}); starting without it", path, offsets.error().what);
+        return OffsetCheckpoint{};
+    };
+    directory.recovery_points = read(kRecoveryPointCheckpoint);
+    directory.log_start_offsets = read(kLogStartOffsetCheckpoint);
+    directory.high_watermarks = read(kHighWatermarkCheckpoint);
+}
+
+Result<std::unique_ptr<LogManager>> LogManager::open(io::MayBlock may_block, io::FileSystem& files, const Clock& clock,
+                                                     Random& random, LogManagerConfig config, std::string& reason) {
+    auto impl = std::make_unique<Impl>(files, clock, random);
+    impl->config = std::move(config);
+    impl->open_files = std::make_shared<OpenFiles>(kOpenFilesMax);
+    std::size_t usable = 0;
+    Error last{ErrorCode::kafka_storage_error, 0, "log.dirs is empty"};
+    for (const std::string& path : impl->config.log_dirs) {
+        auto directory = std::make_unique<LogDirectory>();
+        directory->path = path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
+        for (const auto& other : impl->directories) {
+            if (other->path != directory->path) continue;
+            reason = fmt::format("{} stands twice in log.dirs", path);
+            return fail(ErrorCode::kafka_storage_error, "a log directory is named twice");
+        }
+        const auto opened = impl->open_directory(may_block, *directory, reason);
+        if (!opened && !reason.empty()) return fail(opened.error());
+        if (!opened) {
+            last = opened.error();
+            directory->offline = true;
+            log::error("log directory {} is offline: {} ({})", directory->path, last.what,
+                       std::strerror(last.os_errno));
+        } else {
+            ++usable;
+        }
+        impl->directories.push_back(std::move(directory));
+    }
+    if (usable == 0) {
+        reason = fmt::format("none of log.dirs can be used: {}", last.what);
+        return fail(last);
+    }
+    return std::unique_ptr<LogManager>{new LogManager{std::move(impl)}};
+}
+
+Result<void> LogManager::Impl::load_one(io::MayBlock may_block, LogDirectory& directory, const std::string& folder,
+                                        const TopicPartition& name, const ConfigOf& config_of,
+                                        const IsStray& is_stray) {
+    const std::string path = directory.path_of(folder);
+    if (is_stray) {
+        const auto text = files.read_file(path + "/" + kPartitionMetadata);
+        const Uuid id = text ? decode_partition_metadata(*text).value_or(kZeroUuid) : kZeroUuid;
+        if (is_stray(name, id)) {
+            const std::string marked = directory.path_of(marked_folder_name(name, random.uuid(), "-stray"));
+            log::warn("{} is not wanted on this broker; renamed to {}", path, marked);
+            return files.rename(path, marked);
+        }
+    }
+    ODR_TRY(log, open_log(may_block, environment(), open_options(directory, path, name, config_of(name.topic))));
+    if (const auto found = directory.high_watermarks.find(name); found != directory.high_watermarks.end()) {
+        log->set_high_watermark(found->second);
+    }
+    std::lock_guard guard{mutex};
+    const auto [existing, is_new] = logs.emplace(name, Entry{log, &directory});
+    if (!is_new) {
+        log::error("{} stands in both {} and {}; remove one of them", name.to_string(),
+                   existing->second.directory->path, directory.path);
+        return fail(ErrorCode::log_dir_not_found, "a partition stands in two log directories");
+    }
+    return {};
+}
+
+void LogManager::Impl::load_directory(io::MayBlock may_block, LogDirectory& directory, const ConfigOf& config_of,
+                                      const IsStray& is_stray) {
+    const std::int64_t started = clock.monotonic_ms();
+    const std::string marker = directory.path_of(kCleanShutdown);
+    if (files.exists(marker)) {
+        directory.had_clean_shutdown = true;
+        const auto text = files.read_file(marker);
+        previous_broker_epoch = text ? decode_clean_shutdown(*text) : -1;
+        // Whoever stops while loading did not stop cleanly: KAFKA-10471.
+        if (const auto removed = files.remove(marker); !removed) directory.had_clean_shutdown = false;
+        (void)files.sync_directory(may_block, directory.path);
+    } else {
+        previous_broker_epoch = -1;
+    }
+    const auto entries = files.list(directory.path);
+    if (!entries) return (void)(directory.offline = true);
+    std::vector<std::pair<std::string, TopicPartition>> wanted;
+    for (const io::DirectoryEntry& entry : *entries) {
+        if (!entry.is_directory || entry.name == kRemoteIndexFolder) continue;
+        LogFolderName parsed = parse_log_folder_name(entry.name);
+        if (parsed.topic_partition.topic == kMetadataTopic) continue;
+        switch (parsed.kind) {
+            case LogFolderKind::log:
+                wanted.emplace_back(entry.name, std::move(parsed.topic_partition));
+                break;
+            case LogFolderKind::deleted:
+                delete_later(directory.path_of(entry.name), TimestampMs{0}, true);
+                break;
+            case LogFolderKind::future:
+            case LogFolderKind::stray:
+                log::warn("leaving {}/{} alone", directory.path, entry.name);
+                break;
+            case LogFolderKind::foreign:
+                log::warn("{}/{} is not the folder of a partition; leaving it alone", directory.path, entry.name);
+                break;
+        }
+    }
+    std::atomic<std::size_t> done{0};
+    std::atomic<std::int64_t> next_progress{started + kProgressEveryMs};
+    const auto threads = static_cast<std::size_t>(std::max(1, config.num_recovery_threads_per_data_dir));
+    parallel_for(wanted.size(), threads, [&](std::size_t i) {
+        const auto& [folder, name] = wanted[i];
+        if (const auto loaded = load_one(may_block, directory, folder, name, config_of, is_stray); !loaded) {
+            log::error("cannot load {}/{}: {} ({})", directory.path, folder, loaded.error().what,
+                       std::strerror(loaded.error().os_errno));
+            directory.offline = true;
+        }
+        const std::size_t finished = ++done;
+        std::int64_t due = next_progress.load();
+        const std::int64_t now = clock.monotonic_ms();
+        if (now >= due && next_progress.compare_exchange_strong(due, now + kProgressEveryMs)) {
+            log::info("{}: {} of {} logs loaded", directory.path, finished, wanted.size());
+        }
+    });
+    directory.loaded = !directory.offline;
+    log::info("{}: loaded {} logs in {} ms{}", directory.path, wanted.size(), clock.monotonic_ms() - started,
+              directory.had_clean_shutdown ? "" : ", after a stop that was not clean");
+}
+
+Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& config_of, const IsStray& is_stray) {
+    for (const auto& directory : impl_->directories) {
+        if (directory->offline) continue;
+        impl_->load_directory(may_block, *directory, config_of, is_stray);
+        const std::string cleaner = directory->path_of(kCleanerOffsetCheckpoint);
+        if (!directory->offline && !impl_->files.exists(cleaner)) {
+            ODR_CHECK(impl_->files.replace_file(may_block, cleaner, as_bytes(encode_offset_checkpoint({}))));
+        }
+        if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
+    }
+    const TimestampMs first{impl_->clock.now().raw() + impl_->config.log_initial_task_delay_ms};
+    impl_->next_retention = impl_->next_recovery_checkpoint = impl_->next_start_checkpoint = first;
+    impl_->next_flush = impl_->next_release = impl_->next_expiry = first;
+    for (const auto& directory : impl_->directories) {
+        if (!directory->offline) return {};
+    }
+    return fail(ErrorCode::kafka_storage_error, "no log directory is online");
+}
+
+}  // namespace odr::storage
