@@ -1,1 +1,17 @@
-int main() { return 0; }
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+    CLI::App app{
+        "Odradek: an Apache Kafka broker in one small process.\n"
+        "Runs with Kafka's server.properties on Kafka's data directories; Kafka's clients and tools talk to it."};
+    app.set_version_flag("--version,-v", odr::cli::version_text());
+    app.require_subcommand(1);
+    int status = 0;
+    odr::cli::add_start(app, status);
+    odr::cli::add_format(app, status);
+    odr::cli::add_random_uuid(app, status);
+    CLI11_PARSE(app, argc, argv);
+    return status;
+}

@@ -1,6 +1,7 @@
 #include "server/connection_quotas.h"
 
 #include "base/assert.h"
+#include "base/config/broker_config.h"
 
 namespace odr::server {
 
@@ -51,6 +52,19 @@ void ConnectionQuotas::release(const std::string& listener, const std::string& i
 std::int64_t ConnectionQuotas::count() const {
     std::lock_guard guard{mutex_};
     return total_;
+}
+
+ConnectionQuotas::Limits quota_limits(const config::BrokerConfig& config) {
+    const config::BrokerLimits limits = config.limits();
+    ConnectionQuotas::Limits out;
+    out.connections_max = limits.max_connections;
+    out.connections_per_ip_max = limits.max_connections_per_ip;
+    for (const auto& [ip, count] : limits.max_connections_per_ip_overrides) out.per_ip_overrides.emplace(ip, count);
+    for (const config::Listener& each : config.listeners()) {
+        const config::Value own = config.listener_value(each.name, "max.connections");
+        if (const auto* count = std::get_if<std::int64_t>(&own)) out.per_listener.emplace(each.name, *count);
+    }
+    return out;
 }
 
 }  // namespace odr::server

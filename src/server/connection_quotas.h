@@ -6,6 +6,10 @@
 #include <string>
 #include <unordered_map>
 
+namespace odr::config {
+class BrokerConfig;
+}
+
 namespace odr::server {
 
 // Counts connections against max.connections (of the broker and of each listener) and max.connections.per.ip.
@@ -41,5 +45,8 @@ private:
     std::unordered_map<std::string, std::int64_t> by_ip_;        // under mutex_
     std::unordered_map<std::string, std::int64_t> by_listener_;  // under mutex_
 };
+
+// What the configuration in force says.
+ConnectionQuotas::Limits quota_limits(const config::BrokerConfig& config);
 
 }  // namespace odr::server
