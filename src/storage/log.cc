@@ -98,6 +98,11 @@ Offset Log::first_segment_offset() const {
     return impl_->segments.front()->base_offset;
 }
 
+Offset Log::active_segment_offset() const {
+    std::lock_guard state{impl_->state_mutex};
+    return impl_->active()->base_offset;
+}
+
 std::uint64_t Log::size_in_bytes() const {
     std::lock_guard state{impl_->state_mutex};
     std::uint64_t bytes = 0;

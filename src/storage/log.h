@@ -52,6 +52,7 @@ public:
     Offset log_start_offset() const;
     Offset local_log_start_offset() const;  // base offset of the first segment, or the log start if that is higher
     Offset first_segment_offset() const;
+    Offset active_segment_offset() const;  // base offset of the segment appended to
     Offset log_end_offset() const;
     Offset recovery_point() const;  // everything below is durable
     Offset high_watermark() const;

@@ -138,8 +138,12 @@ struct Log::Impl {
     Result<void> rebuild_producers(io::MayBlock, Offset up_to);
     Result<void> replay_producers(const SegmentPtr& segment, Offset from, Offset up_to);
     // Reads the whole segment, cuts it at the first broken batch and makes its indexes anew. `replay`: producers and
-    // epochs learn from it too. Gives: bytes cut.
-    Result<std::uint64_t> recover_segment(io::MayBlock, const SegmentPtr& segment, bool replay);
+    // epochs learn from it too.
+    struct Recovered {
+        std::uint64_t bytes_cut;
+        Offset end;
+    };
+    Result<Recovered> recover_segment(io::MayBlock, const SegmentPtr& segment, bool replay);
     // A batch already in the log; `segment`, where given, learns of aborted transactions.
     Result<void> note_recovered(const SegmentPtr& segment, const record::RecordBatchView& batch);
     Result<void> learn_indexes(const SegmentPtr& segment);

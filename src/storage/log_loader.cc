@@ -181,15 +181,23 @@ Result<void> LogLoader::recover_unflushed() {
     if (log_.options.clean_shutdown) return {};
     ODR_CHECK(log_.rebuild_producers(may_block_, log_.segments[first]->base_offset));
     for (next = first; next < log_.segments.size(); ++next) {
-        ODR_TRY(cut, log_.recover_segment(may_block_, log_.segments[next], true));
-        if (cut != 0) break;
+        ODR_TRY(recovered, log_.recover_segment(may_block_, log_.segments[next], true));
+        if (recovered.bytes_cut != 0) break;
+        // Of two segments that were never flushed a power loss may take the end of the first alone. Only compaction
+        // leaves such gaps on purpose.
+        const bool last = next + 1 == log_.segments.size();
+        if (!last && !log_.config.load()->cleanup_compact && recovered.end < log_.segments[next + 1]->base_offset)
+            break;
     }
     // Behind a broken batch nothing can be trusted to follow it.
     for (std::size_t i = next + 1; i < log_.segments.size(); ++i) {
-        log::warn("{}: removing segment {}, which follows a broken one", name(), log_.segments[i]->base_offset);
+        log::warn("{}: removing segment {}, which does not follow what is before it", name(),
+                  log_.segments[i]->base_offset);
         log_.remove_files(*log_.segments[i]);
     }
-    if (next + 1 < log_.segments.size()) log_.segments.resize(next + 1);
+    if (next + 1 >= log_.segments.size()) return {};
+    log_.segments.resize(next + 1);
+    ODR_CHECK(files().sync_directory(may_block_, log_.options.directory));
     return {};
 }
 
@@ -245,6 +253,7 @@ Result<void> LogLoader::load() {
         log::warn("{}: the log ends at {} but is said to start at {}; it starts anew there", name(), end,
                   checkpointed_start);
         ODR_CHECK(log_.start_empty_at(checkpointed_start, checkpointed_start));
+        ODR_CHECK(files().sync_directory(may_block_, log_.options.directory));
         end = checkpointed_start;
     }
     log_.log_end_offset = end.raw();
@@ -346,7 +355,8 @@ Result<void> Log::Impl::note_recovered(const SegmentPtr& segment, const record::
     return {};
 }
 
-Result<std::uint64_t> Log::Impl::recover_segment(io::MayBlock may_block, const SegmentPtr& segment, bool replay) {
+Result<Log::Impl::Recovered> Log::Impl::recover_segment(io::MayBlock may_block, const SegmentPtr& segment,
+                                                        bool replay) {
     const std::uint64_t size = segment->size.load();
     const std::string path = path_of(*segment, kLogSuffix);
     if (size >= kProgressBytes) log::info("recovering {}: {} MiB to read", path, size >> 20);
@@ -392,12 +402,15 @@ Result<std::uint64_t> Log::Impl::recover_segment(io::MayBlock may_block, const S
         log::warn("{}: cut at position {}, {} bytes lost, at offset {}: {}", path, valid, size - valid, next,
                   fault.empty() ? "the last batch is not complete" : fault);
         ODR_CHECK(file->truncate(valid));
+        // No flush looks below the recovery point again, where this may be, and the next power loss could bring it
+        // back.
+        ODR_CHECK(file->sync(may_block));
         segment->size = valid;
     }
     ODR_CHECK(create_files(*segment));
     // Above the recovery point the next flush makes all of it durable.
     ODR_CHECK(write_index_blocks(segment, !replay, may_block));
-    return size - valid;
+    return Recovered{.bytes_cut = size - valid, .end = next};
 }
 
 Result<void> Log::Impl::learn_indexes(const SegmentPtr& segment) {

@@ -138,11 +138,14 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
     ODR_CHECK(write_index_blocks(old, false, may_block));
     auto segment = std::make_shared<LogSegment>(base_offset, 0);
     auto file = create_files(*segment);
+    if (file && base_offset == end()) {
+        if (const auto written = write_snapshot(base_offset); !written) file = fail(written.error());
+    }
     if (!file) {
+        // An empty segment left here would hide from the next start what the old one goes on to take.
         remove_files(*segment);
         return fail(file.error());
     }
-    if (base_offset == end()) ODR_CHECK(write_snapshot(base_offset));
     segment->offset_index.reset(0, {});
     segment->time_index.reset(0, {});
     segment->txn_index.reset(0, {});

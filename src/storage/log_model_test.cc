@@ -2,7 +2,6 @@
 
 #include <deque>
 
-#include "base/log.h"
 #include "base/random.h"
 #include "storage/log_test_support.h"
 
@@ -183,13 +182,11 @@ private:
 };
 
 TEST(LogModelTest, NothingFlushedIsLostAndNothingReadWasNotWrittenWhateverTheSeed) {
-    log::set_level(log::Level::error);
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
         SCOPED_TRACE(testing::Message() << "seed " << seed);
         Model{seed}.run();
         if (HasFatalFailure()) break;
     }
-    log::set_level(log::Level::info);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ Result<void> cut_index(Log::Impl& log, const std::string& path, IndexFile<Entry>
 }  // namespace
 
 // Cuts the segment at the batch that holds `offset`, or at the first one behind it.
-Result<void> Log::Impl::cut_segment(io::MayBlock, const SegmentPtr& segment, Offset offset) {
+Result<void> Log::Impl::cut_segment(io::MayBlock may_block, const SegmentPtr& segment, Offset offset) {
     const std::uint64_t size = segment->size.load();
     ODR_CHECK(learn_indexes(segment));
     ODR_TRY(found, find_batch(segment, offset, size, Access::may_wait));
@@ -49,6 +49,8 @@ Result<void> Log::Impl::cut_segment(io::MayBlock, const SegmentPtr& segment, Off
     ODR_TRY(opened, environment.files->open(path_of(*segment, kLogSuffix), io::OpenMode::create));
     std::shared_ptr<io::File> file{std::move(opened)};
     if (const auto cut = file->truncate(kept); !cut) return go_offline(cut.error());
+    // Or a power loss could bring back what was taken away, under what was written since.
+    ODR_CHECK(file->sync(may_block));
     const std::int64_t limit = std::min<std::int64_t>(offset - segment->base_offset, INT32_MAX);
     ODR_CHECK(cut_index<OffsetIndexEntry>(*this, path_of(*segment, kOffsetIndexSuffix), segment->offset_index, limit,
                                           [](const auto& entry) { return std::int64_t{entry.relative_offset}; }));
@@ -129,10 +131,12 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
         log::info("{}: truncating to offset {}", topic_partition().to_string(), offset);
         if (!kept) {
             ODR_CHECK(log.start_empty_at(offset, offset));
+            ODR_CHECK(log.environment.files->sync_directory(may_block, directory()));
             ODR_CHECK(log.write_epochs(may_block));
             return true;
         }
         for (auto it = gone.rbegin(); it != gone.rend(); ++it) log.remove_files(**it);
+        if (!gone.empty()) ODR_CHECK(log.environment.files->sync_directory(may_block, directory()));
         ODR_CHECK(log.cut_segment(may_block, kept, offset));
         ODR_CHECK(log.write_epochs(may_block));
         ODR_CHECK(log.rebuild_producers(may_block, offset));
@@ -151,6 +155,7 @@ Result<void> Log::truncate_fully_and_start_at(io::MayBlock may_block, Offset off
     if (log.offline || log.closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
     log.freeze();
     auto result = log.start_empty_at(offset, log_start_offset.value_or(offset));
+    if (result) result = log.environment.files->sync_directory(may_block, directory());
     if (result) result = log.write_epochs(may_block);
     log.thaw();
     return result;
