@@ -29,7 +29,7 @@ namespace odr::io {
 class FileSystem;
 }
 namespace odr::metadata {
-class ImageHolder;
+class MetadataLoader;
 }
 namespace odr::raft {
 class MetadataLog;
@@ -97,7 +97,7 @@ using Done = std::move_only_function<void(Result<Answer<ResponseOf<Request>>>)>;
 // Each request is computed against the newest state, uncommitted records of requests before it included, so two that
 // come together see each other. All that waits is appended, then one sync serves all of it, then all are answered.
 //
-// Owner:    the server; after the MetadataLog, the loader and the ImageHolder, which outlive it.
+// Owner:    the server; after the MetadataLog and its loader, which outlive it.
 // Threads:  one of its own, which may wait for the disk; the public functions from any.
 // Validation: everything that Kafka's ControllerApis and controller check but authorization and quotas: a handler takes
 //           what its user may not touch out of the request, and adds it to the response.
@@ -106,8 +106,8 @@ using Done = std::move_only_function<void(Result<Answer<ResponseOf<Request>>>)>;
 // Kafka:    QuorumController, ControllerApis, and the ...ControlManager classes.
 class Controller {
 public:
-    // Needs: log: become_leader() was called, and the loader registered, so that `images` holds everything in it.
-    Controller(raft::MetadataLog& log, const metadata::ImageHolder& images, const Clock& clock, Random& random,
+    // Needs: `loader` is registered with `log`, which leads: become_leader() was called. So the loader has seen all.
+    Controller(raft::MetadataLog& log, const metadata::MetadataLoader& loader, const Clock& clock, Random& random,
                ControllerOptions options);
     ~Controller();  // stop()
     Controller(const Controller&) = delete;
