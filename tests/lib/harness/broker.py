@@ -145,10 +145,10 @@ class Broker:
     def wait_exit(self, timeout_s):
         try:
             code = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            tail = self.log_tail()
+        except subprocess.TimeoutExpired:
+            tail = self.log_tail(20)
             self.kill()
-            raise BrokerFailed(f"{self.kind} did not end within {timeout_s} s\n{tail}") from error
+            raise BrokerFailed(f"{self.kind} did not end within {timeout_s} s\n{tail}") from None
         self.process = None
         return code
 
