@@ -26,7 +26,7 @@ def main():
                 env={**os.environ, "ODR_FUZZ_MESSAGE": name}, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             failed += 1
-            print(f"{name}: {run.stderr[-2000:]}")
+            print(f"{name}: {run.stderr[-2000:]}", flush=True)
     print(f"fuzz: {len(names)} decoders, {seconds} s each, {failed} failed")
     return 1 if failed else 0
 
