@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "protocol/generated/describe_log_dirs_request.h"
+#include "protocol/generated/describe_log_dirs_response.h"
+#include "storage/log_manager.h"
+
+namespace odr::server {
+
+// A log directory and what is in it.
+struct LogDirContents {
+    struct Log {
+        storage::TopicPartition topic_partition;
+        std::int64_t size_bytes;
+    };
+    storage::LogDirInfo dir;
+    bool is_cordoned = false;
+    std::vector<Log> logs;
+};
+
+// Points into `dirs`.
+protocol::DescribeLogDirsResponse answer_describe_log_dirs(const protocol::DescribeLogDirsRequest& request,
+                                                           std::span<const LogDirContents> dirs);
+
+}  // namespace odr::server
