@@ -5,9 +5,10 @@
 #   --broker odradek|kafka   who is under test (default odradek; kafka proves the suites themselves)
 #   --fast                   fewer records and rounds: a minute or two
 #   -x                       stop at the first failure
+#   --with-coordinators      also what needs group and transaction coordinators
 #   -- ...                   the rest goes to pytest
 #
-# Suites: wire tools java clients groups startup takeover crash bulk
+# Suites: wire tools java clients startup takeover crash bulk
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -17,13 +18,12 @@ declare -A PATHS=(
     [tools]="interop/test_kafka_tools.py"
     [java]="interop/test_java_clients.py"
     [clients]="interop/test_other_clients.py"
-    [groups]="interop/test_groups.py"
     [startup]="startup"
     [takeover]="takeover"
     [crash]="crash"
     [bulk]="interop/test_bulk.py"
 )
-ORDER=(startup wire tools java clients groups takeover crash bulk)
+ORDER=(startup wire tools java clients takeover crash bulk)
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 
@@ -31,11 +31,13 @@ broker=odradek
 suites=()
 pytest_options=()
 stop_at_failure=0
+coordinators=0
 while (($#)); do
     case "$1" in
         --broker) broker=${2:?--broker needs odradek or kafka}; shift ;;
         --broker=*) broker=${1#*=} ;;
         --fast) export ODRADEK_BULK_RECORDS=${ODRADEK_BULK_RECORDS:-500000} ODRADEK_CRASH_ROUNDS=${ODRADEK_CRASH_ROUNDS:-10} ;;
+        --with-coordinators) coordinators=1 ;;
         -x) stop_at_failure=1; pytest_options+=(-x) ;;
         -h | --help) usage; exit 0 ;;
         --) shift; pytest_options+=("$@"); break ;;
@@ -49,6 +51,8 @@ while (($#)); do
     shift
 done
 ((${#suites[@]})) || suites=("${ORDER[@]}")
+
+((coordinators)) || pytest_options=(-m "not groups and not transactions" "${pytest_options[@]}")
 
 ../tools/setup_tests.sh || exit 2
 

@@ -8,6 +8,12 @@ import pytest
 SOURCES = Path(__file__).parent / "java"
 # Names that a loop builds out of a prefix and a value.
 VALUES = {"acks=": ["0", "1", "all"]}
+for _name in (
+    "group reads everything, commits and goes on where it stopped, protocol ",
+    "two members share the partitions and one takes over when the other leaves, protocol ",
+    "commit with metadata comes back, protocol ",
+):
+    VALUES[_name] = ["classic", "consumer"]
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 
@@ -51,6 +57,18 @@ def assert_passed(results, program, name):
 @checks("ClientChecks")
 def test_java_producer_and_consumer(results, name):
     assert_passed(results, "ClientChecks", name)
+
+
+@pytest.mark.groups
+@checks("GroupChecks")
+def test_java_consumer_groups(results, name):
+    assert_passed(results, "GroupChecks", name)
+
+
+@pytest.mark.transactions
+@checks("TransactionChecks")
+def test_java_transactions(results, name):
+    assert_passed(results, "TransactionChecks", name)
 
 
 @checks("AdminChecks")

@@ -1,9 +1,10 @@
 """Java: the class path of the reference jars, compiling our own programs, and class-data archives.
 
 A class-data archive holds the loaded classes of a program; with it the reference broker is up in one second instead of
-three. An archive is only a speed-up: it is made once below build/kafka, and a run without it works too.
+three or four. An archive is only a speed-up: it is made once below build/kafka, and a run without it works too.
 """
 
+import fcntl
 import functools
 import hashlib
 import subprocess
@@ -23,6 +24,13 @@ def class_path():
 @functools.cache
 def compiled_classes():
     """Compiles every Java program of the tests, when one has changed, and returns the directory of the classes."""
+    paths.KAFKA.mkdir(parents=True, exist_ok=True)
+    with open(paths.KAFKA / "classes.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _compile()
+
+
+def _compile():
     sources = sorted(paths.TESTS.glob("*/java/*.java"))
     digest = hashlib.sha256()
     for source in sources:

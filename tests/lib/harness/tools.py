@@ -95,7 +95,7 @@ class KafkaTools:
             self._process = None
 
     def _start(self):
-        command = java.java_command("ToolHost", archive="tools", options=["-Dodradek.test.loglevel=ERROR"])
+        command = java.java_command("ToolHost", options=["-Dodradek.test.loglevel=ERROR"])
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     @staticmethod
