@@ -198,5 +198,3 @@ class Verifier:
                 wait_until(lambda: end(partition), f"partition {partition} to have a leader")[0]
                 for partition in range(len(self.verified))
             ]
-
-

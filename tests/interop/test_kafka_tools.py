@@ -184,7 +184,9 @@ def test_topic_configs_describe_all_lists_every_topic_config_with_its_default(ru
     described = run("configs", "--describe", "--entity-type", "topics", "--entity-name", topic, "--all")
     values = dict(re.findall(r"^  ([\w.]+)=(.*?) sensitive=", described, re.MULTILINE))
     assert values == TOPIC_DEFAULTS
-    assert "segment.bytes=1073741824 sensitive=false synonyms={DEFAULT_CONFIG:log.segment.bytes=1073741824}" in described
+    assert (
+        "segment.bytes=1073741824 sensitive=false synonyms={DEFAULT_CONFIG:log.segment.bytes=1073741824}" in described
+    )
 
 
 TOPIC_DEFAULTS = {
@@ -415,7 +417,10 @@ FEATURES = {
 def test_cluster_id(tools, broker):
     from harness.broker import CLUSTER_ID
 
-    assert f"Cluster ID: {CLUSTER_ID}" in tools.run("cluster", "cluster-id", "--bootstrap-server", broker.bootstrap).ok().out
+    assert (
+        f"Cluster ID: {CLUSTER_ID}"
+        in tools.run("cluster", "cluster-id", "--bootstrap-server", broker.bootstrap).ok().out
+    )
 
 
 def test_broker_api_versions(run, broker):

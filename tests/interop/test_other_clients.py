@@ -1,4 +1,4 @@
-"""kcat and confluent-kafka (librdkafka), kafka-python, aiokafka, and the matrix: each codec by each writer and reader."""
+"""kcat, confluent-kafka, kafka-python and aiokafka, and the matrix: each codec by each writer and reader."""
 
 import asyncio
 import json
@@ -172,9 +172,7 @@ class AioKafka:
             await producer.start()
             try:
                 sent = [
-                    await producer.send(
-                        topic, value(i).encode(), f"k{i}".encode(), 0, headers=[("h", str(i).encode())]
-                    )
+                    await producer.send(topic, value(i).encode(), f"k{i}".encode(), 0, headers=[("h", str(i).encode())])
                     for i in range(COUNT)
                 ]
                 await asyncio.gather(*sent)
@@ -274,7 +272,9 @@ def test_confluent_idempotent_producer_keeps_order(broker, made):
         {"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, "batch.num.messages": 10, "linger.ms": 0}
     )
     for i in range(5000):
-        producer.produce(made, str(i), partition=0, on_delivery=lambda error, m: offsets.append((m.offset(), m.value())))
+        producer.produce(
+            made, str(i), partition=0, on_delivery=lambda error, m: offsets.append((m.offset(), m.value()))
+        )
     assert producer.flush(30) == 0
     assert offsets == [(i, b"%d" % i) for i in range(5000)]
 

@@ -100,6 +100,19 @@ def test_frame_that_is_no_request_closes_its_connection_alone(broker, connection
     assert wire.api_versions(connection)[0] == NONE, "another connection was harmed"
 
 
+def test_frame_that_is_no_request_closes_a_connection_to_the_controller_too(broker):
+    address = ("127.0.0.1", broker.controller_port)
+    for name, frame in CLOSING_FRAMES.items():
+        with wire.Connection(address) as bad:
+            try:
+                bad.send_raw(frame)
+            except wire.Closed:
+                pass
+            assert bad.is_closed_by_peer(), name
+    with wire.Connection(address) as connection:
+        assert wire.api_versions(connection)[0] == NONE
+
+
 def test_half_a_frame_waits_for_the_other_half(broker):
     with broker.connect() as slow, broker.connect() as other:
         frame = slow.frame(wire.API_VERSIONS, 0, b"")
@@ -137,7 +150,7 @@ def test_api_versions_3_with_a_bad_software_name_is_invalid_request(connection):
 def test_api_versions_announces_exactly_what_apache_kafka_announces(connection):
     error, announced = wire.api_versions(connection)
     assert error == NONE
-    assert announced == {key: tuple(versions) for key, versions in ANNOUNCED.items()}
+    assert announced == ANNOUNCED
 
 
 # What a 4.3.0 broker listener announces without plug-ins. Produce 0-2 are announced and refused (KAFKA-18659).
@@ -151,6 +164,20 @@ ANNOUNCED = {
     66: (0, 2), 68: (0, 1), 69: (0, 1), 74: (0, 1), 75: (0, 0), 76: (1, 1), 77: (1, 1), 78: (1, 2), 79: (1, 2),
     80: (0, 1), 81: (0, 0), 83: (0, 0), 84: (0, 0), 85: (0, 1), 86: (0, 0), 87: (0, 1), 88: (0, 0), 89: (0, 0),
     90: (0, 1), 91: (0, 0), 92: (0, 0),
+}  # fmt: skip
+
+
+def test_controller_announces_exactly_what_apache_kafka_s_controller_announces(broker):
+    with wire.Connection(("127.0.0.1", broker.controller_port)) as connection:
+        assert wire.api_versions(connection) == (NONE, ANNOUNCED_BY_CONTROLLER)
+
+
+ANNOUNCED_BY_CONTROLLER = {
+    1: (4, 18), 17: (0, 1), 18: (0, 4), 19: (2, 7), 20: (1, 6), 29: (1, 3), 30: (1, 3), 31: (1, 3), 32: (1, 4),
+    33: (0, 2), 36: (0, 2), 37: (0, 3), 38: (1, 3), 39: (1, 2), 40: (1, 2), 41: (1, 3), 43: (0, 2), 44: (0, 1),
+    45: (0, 1), 46: (0, 0), 49: (0, 1), 50: (0, 0), 51: (0, 0), 52: (0, 2), 53: (0, 1), 54: (0, 1), 55: (0, 2),
+    56: (2, 3), 57: (0, 2), 58: (0, 0), 59: (0, 1), 60: (0, 2), 62: (0, 4), 63: (0, 2), 64: (0, 0), 67: (0, 0),
+    70: (0, 0), 73: (0, 0), 80: (0, 1), 81: (0, 0), 82: (0, 0),
 }  # fmt: skip
 
 
@@ -178,9 +205,7 @@ def test_a_waiting_fetch_holds_back_the_answers_behind_it(broker, made):
     with broker.connect() as connection:
         waiting = wire.fetch_body(made, 0, max_wait_ms=400)
         started = time.monotonic()
-        connection.send_raw(
-            connection.frame(wire.FETCH, 11, waiting) + connection.frame(wire.API_VERSIONS, 0, b"")
-        )
+        connection.send_raw(connection.frame(wire.FETCH, 11, waiting) + connection.frame(wire.API_VERSIONS, 0, b""))
         assert [connection.receive()[0], connection.receive()[0]] == [1, 2]
         assert time.monotonic() - started >= 0.35
 

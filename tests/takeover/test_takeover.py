@@ -15,6 +15,7 @@ from confluent_kafka.admin import (
 )
 
 from harness import facts, wire
+from harness.broker import CLUSTER_ID
 from harness.wire import Batch
 
 CONFIG = {
@@ -159,15 +160,13 @@ def test_the_other_broker_takes_over_and_gives_back(factory, succession, static_
     story.first_chapter()
     before = facts.gather(broker)
     assert len(before["records"][("small-segments", 0)]) == 3000
-    sequence = 0
-    for taker in (second, first):
+    for sequence, taker in enumerate((second, first)):
         end(broker, how)
         mark = len(broker.log_text())
         broker.start(taker)
         facts.assert_same(before, facts.gather(broker))
         story.duplicate_is_still_known(sequence)
         story.any_chapter()
-        sequence += 1
         before = facts.gather(broker)
         if taker == "kafka":
             said = log_since(broker, mark)
@@ -190,6 +189,16 @@ def test_directory_that_only_was_formatted_is_taken(factory, succession, how):
     end(broker, how)
     broker.start(formatter)
     facts.assert_same(before, facts.gather(broker))
+
+
+@pytest.mark.parametrize("static_voters", [False, True], ids=["dynamic voters", "static voters"])
+def test_kafka_storage_info_finds_nothing_wrong_with_a_formatted_directory(factory, kind, tools, static_voters):
+    broker = factory.new(kind=kind, static_voters=static_voters)
+    broker.format()
+    info = tools.run("storage", "info", "-c", broker.properties_file).ok().out
+    assert f"Found log directory:\n  {broker.data_dir}" in info
+    assert f"clusterId={CLUSTER_ID}" in info or f"cluster.id={CLUSTER_ID}" in info, info
+    assert "Found problem" not in info, info
 
 
 def test_dump_log_finds_nothing_wrong_after_each_has_written(factory, succession, tools):

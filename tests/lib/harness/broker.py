@@ -105,9 +105,7 @@ class Broker:
     def command(self):
         if self.kind == ODRADEK:
             return [str(paths.ODRADEK), "start", str(self.properties_file)]
-        return java.java_command(
-            "kafka.Kafka", self.properties_file, fast_start=not self.full_jit, archive="broker"
-        )
+        return java.java_command("kafka.Kafka", self.properties_file, fast_start=not self.full_jit, archive="broker")
 
     def wait_ready(self, timeout_s=START_TIMEOUT_S):
         def answers():
