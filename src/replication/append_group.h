@@ -35,6 +35,7 @@ public:
         return appends_.emplace_back(QueuedAppend{.pending = pending, .group = this});
     }
     std::size_t size() const { return appends_.size(); }
+    const QueuedAppend& at(std::size_t index) const { return appends_[index]; }
 
     // The result of one append is there. The group may be gone when this returns.
     void complete_one() {

@@ -1,5 +1,7 @@
 #include "replication/partition.h"
 
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "base/log.h"
