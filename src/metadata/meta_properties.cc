@@ -1,7 +1,7 @@
 #include "metadata/meta_properties.h"
 
 #include <fmt/chrono.h>
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <charconv>
 #include <ctime>

@@ -1,5 +1,7 @@
 #include "metadata/metadata_loader.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "protocol/metadata_records.h"
 

@@ -1,5 +1,7 @@
 #include "metadata/snapshot_generator.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "metadata/image_writer.h"
 

@@ -1,5 +1,7 @@
 #include "raft/metadata_log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/assert.h"

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "base/assert.h"
 #include "base/log.h"
 #include "raft/metadata_log_impl.h"

@@ -1,5 +1,7 @@
 #include "raft/metadata_log.h"
 
+#include <fmt/format.h>
+
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -72,9 +74,9 @@ protected:
     }
     void put_kafkas_log() {
         ASSERT_TRUE(files_.create_directories("/logs/__cluster_metadata-0"));
-        for (const auto& entry : *io::real_file_system().list(std::string{ODR_TESTDATA} + "/kafka-4.3.0"))
-            put(entry.name,
-                *io::real_file_system().read_file(std::string{ODR_TESTDATA} + "/kafka-4.3.0/" + entry.name));
+        const std::string folder = std::string{ODR_TESTDATA} + "/kafka-4.3.0/";
+        const auto entries = io::real_file_system().list(folder);
+        for (const auto& entry : *entries) put(entry.name, *io::real_file_system().read_file(folder + entry.name));
         options_.static_voters.clear();
         options_.self = {BrokerId{1}, *Uuid::parse("xwnSooX6S5Oc6ciGPC-Aqg")};
         options_.local_endpoints = {{"CONTROLLER", "127.0.0.1", 29693}};

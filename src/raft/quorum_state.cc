@@ -1,6 +1,6 @@
 #include "raft/quorum_state.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <charconv>
 #include <limits>

@@ -1,6 +1,6 @@
 #include "raft/snapshot_reader.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <charconv>
 

@@ -82,11 +82,11 @@ TEST_F(SnapshotTest, TheFirstSnapshotOfADynamicQuorumIsAsKafkaFormatsIt) {
     const std::string kafka = of_kafka("00000000000000000000-0000000000.checkpoint");
     files_.set_contents("/d/kafka", kafka);
     EXPECT_EQ(*read("/d/kafka"), std::vector<std::string>{});
-    SnapshotWriter::Options options{.path = "/d/ours",
-                                    .id = {},
-                                    .last_contained_log_timestamp = last_reader_->last_contained_log_timestamp(),
-                                    .kraft_version = 1,
-                                    .voters = *last_reader_->voters()};
+    SnapshotWriter::Options options;
+    options.path = "/d/ours";
+    options.last_contained_log_timestamp = last_reader_->last_contained_log_timestamp();
+    options.kraft_version = 1;
+    options.voters = *last_reader_->voters();
     const auto ours = SnapshotWriter::create(may_block_, files_, options);
     ASSERT_TRUE((*ours)->freeze(may_block_));
     EXPECT_EQ(without_times(files_.contents("/d/ours")), without_times(kafka));
@@ -137,7 +137,9 @@ TEST_F(SnapshotTest, EveryTruncationAndEveryFlippedByteIsNoticed) {
         flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
         files_.set_contents("/d/flipped", flipped);
         const auto records = read("/d/flipped");
-        if (records) EXPECT_EQ(records->size(), 16U) << at;
+        if (records) {
+            EXPECT_EQ(records->size(), 16U) << at;
+        }
     }
 }
 
