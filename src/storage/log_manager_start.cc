@@ -221,7 +221,7 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
         impl_->load_directory(may_block, *directory, config_of, is_stray);
         const std::string cleaner = directory->path_of(kCleanerOffsetCheckpoint);
         if (!directory->offline && !impl_->files.exists(cleaner)) {
-            ODR_CHECK(impl_->files.replace_file(may_block, cleaner, as_bytes(encode_offset_checkpoint({}))));
+            ODR_CHECK(impl_->files.replace_file(may_block, cleaner, ByteView{}));
         }
         if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
     }

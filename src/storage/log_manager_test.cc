@@ -1,0 +1,161 @@
+#include "storage/log_manager.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "storage/checkpoint_file.h"
+#include "storage/log_test_support.h"
+
+namespace odr::storage::test {
+namespace {
+
+class LogManagerTest : public testing::Test {
+protected:
+    std::unique_ptr<LogManager> open(std::vector<std::string> dirs, std::string cluster = "cluster-a", int node = 1) {
+        reason.clear();
+        LogManagerConfig config;
+        config.log_dirs = std::move(dirs);
+        config.node_id = BrokerId{node};
+        config.cluster_id = std::move(cluster);
+        config.log_initial_task_delay_ms = 0;
+        auto manager = LogManager::open(kMayBlock, files, clock, random, config, reason);
+        return manager ? std::move(*manager) : nullptr;
+    }
+    void load(LogManager& manager, const LogManager::IsStray& is_stray = {}) {
+        ASSERT_TRUE(manager.load_logs(kMayBlock, [&](const std::string&) { return settings; }, is_stray));
+    }
+    std::shared_ptr<Log> create(LogManager& manager, const std::string& topic, int partition = 0) {
+        return *manager.get_or_create(kMayBlock, {topic, PartitionIndex{partition}}, id, settings);
+    }
+
+    io::SimulatedFileSystem files;
+    ManualClock clock;
+    SeededRandom random{1};
+    std::shared_ptr<config::LogConfig> settings = std::make_shared<config::LogConfig>();
+    Uuid id = Uuid::parse("UJNNMwN4TqW2YAvEAqcFHw").value();
+    std::string reason;
+};
+
+TEST_F(LogManagerTest, ADirectoryIsLockedAndMarkedAsThisNodes) {
+    const auto manager = open({"/a"});
+    ASSERT_NE(manager, nullptr);
+    const auto properties = decode_meta_properties(files.contents("/a/meta.properties"));
+    EXPECT_EQ(properties->node_id, BrokerId{1});
+    EXPECT_EQ(properties->cluster_id, "cluster-a");
+    EXPECT_EQ(properties->directory_id, manager->log_dirs().front().directory_id);
+    EXPECT_EQ(open({"/a"}), nullptr);
+    EXPECT_NE(reason.find("/a"), std::string::npos) << reason;
+}
+
+TEST_F(LogManagerTest, ADirectoryOfAnotherNodeOrClusterIsRefusedWithAReason) {
+    open({"/a"})->stop(kMayBlock, 1);
+    EXPECT_EQ(open({"/a"}, "cluster-a", 2), nullptr);
+    EXPECT_NE(reason.find("node.id"), std::string::npos) << reason;
+    EXPECT_EQ(open({"/a"}, "cluster-b"), nullptr);
+    EXPECT_NE(reason.find("cluster-b"), std::string::npos) << reason;
+}
+
+TEST_F(LogManagerTest, NewLogsGoToTheDirectoryWithTheFewest) {
+    const auto manager = open({"/a", "/b"});
+    load(*manager);
+    for (int i = 0; i < 4; ++i) create(*manager, "orders", i);
+    EXPECT_EQ(manager->logs_in("/a").size(), 2U);
+    EXPECT_EQ(manager->logs_in("/b").size(), 2U);
+}
+
+TEST_F(LogManagerTest, ACleanStopLeavesCheckpointsAndTheNextStartTrustsThem) {
+    auto manager = open({"/a"});
+    load(*manager);
+    create(*manager, "orders")->set_high_watermark(Offset{0});
+    manager->stop(kMayBlock, 42);
+    EXPECT_EQ(files.contents("/a/.kafka_cleanshutdown"), R"({"version":0,"brokerEpoch":42})");
+    EXPECT_EQ(files.contents("/a/recovery-point-offset-checkpoint"), "0\n1\norders 0 0\n");
+    manager = open({"/a"});
+    load(*manager);
+    EXPECT_EQ(manager->previous_broker_epoch(), 42);
+    EXPECT_FALSE(files.exists("/a/.kafka_cleanshutdown"));
+    ASSERT_NE(manager->get({"orders", PartitionIndex{0}}), nullptr);
+    EXPECT_EQ(manager->get({"orders", PartitionIndex{0}})->topic_id(), id);
+}
+
+TEST_F(LogManagerTest, AnUnwantedLogBecomesAStrayAndADeletedOneIsRemovedInTheBackground) {
+    auto manager = open({"/a"});
+    load(*manager);
+    create(*manager, "stray");
+    create(*manager, "gone");
+    ASSERT_TRUE(manager->delete_log(kMayBlock, {"gone", PartitionIndex{0}}));
+    EXPECT_EQ(manager->get({"gone", PartitionIndex{0}}), nullptr);
+    const auto folders = [&](std::string_view ending) {
+        std::size_t count = 0;
+        const auto entries = files.list("/a");
+        for (const auto& entry : *entries) count += entry.name.ends_with(ending) ? 1U : 0U;
+        return count;
+    };
+    EXPECT_EQ(folders("-delete"), 1U);
+    clock.advance_ms(settings->file_delete_delay_ms + 1);
+    manager->run_once(kMayBlock, clock.now());
+    EXPECT_EQ(folders("-delete"), 0U);
+    manager->stop(kMayBlock, 1);
+    manager = open({"/a"});
+    load(*manager, [](const TopicPartition& name, const Uuid&) { return name.topic == "stray"; });
+    EXPECT_EQ(manager->log_count(), 0U);
+    EXPECT_EQ(folders("-stray"), 1U);
+}
+
+TEST_F(LogManagerTest, AnotherTopicOfTheSameNameIsRefused) {
+    const auto manager = open({"/a"});
+    load(*manager);
+    create(*manager, "orders");
+    const auto other = manager->get_or_create(kMayBlock, {"orders", PartitionIndex{0}}, kMetadataTopicId, settings);
+    EXPECT_EQ(other.error().code, ErrorCode::inconsistent_topic_id);
+}
+
+TEST(KafkaDirectoryTest, ADirectoryThatKafkaStoppedCleanlyOrNotIsServedWhole) {
+    for (const bool clean : {true, false}) {
+        SeededRandom random{2};
+        io::SimulatedFileSystem files;
+        (void)files.create_directories("/k/orders-0");
+        const std::filesystem::path from = std::string{ODR_TESTDATA} + "/kafka-4.3.0";
+        for (const auto& entry : std::filesystem::recursive_directory_iterator{from}) {
+            if (!entry.is_regular_file()) continue;
+            std::ifstream in{entry.path(), std::ios::binary};
+            files.set_contents("/k/" + std::filesystem::relative(entry.path(), from).string(),
+                               std::string{std::istreambuf_iterator<char>{in}, {}});
+        }
+        const std::string indexes[] = {files.contents("/k/orders-0/00000000000000000043.index"),
+                                       files.contents("/k/orders-0/00000000000000000043.timeindex"),
+                                       files.contents("/k/orders-0/00000000000000000043.txnindex")};
+        if (!clean) {
+            (void)files.remove("/k/.kafka_cleanshutdown");
+            (void)files.remove("/k/recovery-point-offset-checkpoint");
+        }
+        ManualClock clock;
+        LogManagerConfig config;
+        config.log_dirs = {"/k"};
+        config.node_id = BrokerId{1};
+        std::string reason;
+        auto manager = LogManager::open(kMayBlock, files, clock, random, config, reason);
+        ASSERT_TRUE(manager.has_value()) << reason;
+        auto settings = std::make_shared<config::LogConfig>();
+        settings->index_interval_bytes = 400;
+        ASSERT_TRUE((*manager)->load_logs(kMayBlock, [&](const std::string&) { return settings; }, {}));
+        const auto log = (*manager)->get({"orders", PartitionIndex{0}});
+        ASSERT_NE(log, nullptr);
+        EXPECT_EQ(log->log_end_offset(), Offset{56});
+        EXPECT_EQ(log->segment_count(), 3U);
+        EXPECT_EQ(log->high_watermark(), Offset{56});
+        EXPECT_EQ(log->last_stable_offset(), Offset{56});
+        EXPECT_EQ(log->aborted_transactions(kMayBlock, Offset{0}, Offset{56})->size(), 2U);
+        if (!clean) {
+            EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.index"), indexes[0]);
+            EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.timeindex"), indexes[1]);
+            EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.txnindex"), indexes[2]);
+        }
+        const auto found = log->offset_for_timestamp(kMayBlock, TimestampMs{1'000'030});
+        ASSERT_TRUE(found && *found);
+        EXPECT_EQ((*found)->offset, Offset{30});
+    }
+}
+
+}  // namespace
+}  // namespace odr::storage::test
