@@ -20,13 +20,11 @@
 #include "controller/answer.h"
 #include "io/may_block.h"
 #include "io/reactor.h"
+#include "metadata/bootstrap.h"
 #include "metadata/image.h"
 
 namespace odr::config {
 class BrokerConfig;
-}
-namespace odr::io {
-class FileSystem;
 }
 namespace odr::metadata {
 class MetadataLoader;
@@ -57,22 +55,11 @@ struct ResponseOfRequest;
 template <class Request>
 using ResponseOf = typename ResponseOfRequest<Request>::type;
 
-// What a new cluster begins with: the records of bootstrap.checkpoint, framed.
-struct BootstrapMetadata {
-    std::vector<std::vector<std::uint8_t>> records;
-    std::string source;  // for the operator: where they came from
-
-    // Reads <directory>/bootstrap.checkpoint; a directory without one gives the defaults of the newest release.
-    // Errors: corrupt_message, kafka_storage_error.
-    static Result<BootstrapMetadata> read(io::MayBlock, io::FileSystem& files, const std::string& directory);
-    static BootstrapMetadata defaults();
-};
-
 struct ControllerOptions {
     std::shared_ptr<const config::BrokerConfig> config;  // as the process was started, without dynamic settings
     std::string cluster_id;
     std::vector<metadata::Endpoint> listeners;  // of this controller as others reach it, ports bound
-    BootstrapMetadata bootstrap;
+    metadata::BootstrapMetadata bootstrap;      // for an empty log; metadata::read_bootstrap()
     // The broker in this process: it needs no heartbeats to count as alive, and an earlier incarnation of it is known
     // to be dead. none: a controller on its own.
     std::optional<BrokerId> embedded_broker;
