@@ -98,6 +98,15 @@ struct Log::Impl {
         std::uint64_t size;
         Offset base_offset;
     };
+    struct PlanState {
+        SegmentPtr segment;
+        std::uint64_t end_position = 0;  // of the segment, as far as this read may go
+        bool bounded = false;            // the upper bound lies within the segment and is not in end_position yet
+        std::optional<Found> first;      // the batch to start with
+        std::shared_ptr<io::File> file;  // known already at the end of the log
+    };
+    Result<bool> begin_plan(const ReadRequest& request, PlanState& at, ReadPlan& out) const;
+    bool next_segment(const ReadRequest& request, PlanState& at, ReadPlan& out) const;
     // The first batch whose last offset is at or above `offset`. nullopt: none in the first `end` bytes.
     Result<std::optional<Found>> find_batch(const SegmentPtr& segment, Offset offset, io::FilePos end,
                                             Access access) const;

@@ -117,78 +117,75 @@ Result<std::optional<Log::Impl::Found>> Log::Impl::find_batch(const SegmentPtr& 
     }
 }
 
+// Where a read begins: the segment, and the batch too where it is one of the latest. false: there is nothing to read.
+Result<bool> Log::Impl::begin_plan(const ReadRequest& request, PlanState& at, ReadPlan& out) const {
+    std::lock_guard state{state_mutex};
+    const Offset log_end = end();
+    out.log_start_offset = Offset{log_start_offset.load(std::memory_order_relaxed)};
+    if (request.from < out.log_start_offset || request.from > log_end) {
+        return fail(ErrorCode::offset_out_of_range, "the offset is outside the log");
+    }
+    const std::size_t index = segment_index_for(request.from);
+    at.segment = segments[index];
+    out.segment_base_offset = at.segment->base_offset;
+    if (request.from >= request.upper_bound || request.from == log_end) return false;
+    at.end_position = at.segment->size.load(std::memory_order_relaxed);
+    const bool last = index + 1 == segments.size();
+    at.bounded = request.upper_bound < (last ? log_end : segments[index + 1]->base_offset);
+    if (!last || !at.segment->file || !tail.covers(request.from)) return true;
+    const BatchTail::Batch& batch = tail.batch_at(request.from);
+    at.first = Found{batch.position, batch.size, batch.base_offset};
+    at.file = at.segment->file;
+    // Batches are whole below a high watermark; a bound within a batch hides that batch.
+    if (at.bounded) at.end_position = tail.batch_at(request.upper_bound).position;
+    at.bounded = false;
+    return true;
+}
+
+// Goes on to the segment behind. false: there is none with something below the upper bound.
+bool Log::Impl::next_segment(const ReadRequest& request, PlanState& at, ReadPlan& out) const {
+    std::lock_guard state{state_mutex};
+    const std::size_t next = segment_index_for(at.segment->base_offset) + 1;
+    if (next >= segments.size()) return false;
+    at.segment = segments[next];
+    at.end_position = at.segment->size.load(std::memory_order_relaxed);
+    out.segment_base_offset = at.segment->base_offset;
+    at.bounded = request.upper_bound < (next + 1 == segments.size() ? end() : segments[next + 1]->base_offset);
+    return request.upper_bound > at.segment->base_offset;
+}
+
 Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Access access) const {
     ReadPlan out;
-    SegmentPtr segment;
-    std::uint64_t end_position = 0;  // of the segment, as far as this read may go
-    bool bounded = false;            // the upper bound lies within the segment
-    std::optional<Found> first;
-    {
-        std::lock_guard state{state_mutex};
-        const Offset log_end = end();
-        out.log_start_offset = Offset{log_start_offset.load(std::memory_order_relaxed)};
-        if (request.from < out.log_start_offset || request.from > log_end) {
-            return fail(ErrorCode::offset_out_of_range, "the offset is outside the log");
-        }
-        const std::size_t index = segment_index_for(request.from);
-        segment = segments[index];
-        out.segment_base_offset = segment->base_offset;
-        if (request.from >= request.upper_bound || request.from == log_end) return out;
-        end_position = segment->size.load(std::memory_order_relaxed);
-        const bool last = index + 1 == segments.size();
-        bounded = request.upper_bound < (last ? log_end : segments[index + 1]->base_offset);
-        if (last && segment->file && tail.covers(request.from)) {
-            const BatchTail::Batch& batch = tail.batch_at(request.from);
-            first = Found{batch.position, batch.size, batch.base_offset};
-            if (bounded) {
-                // Batches are whole below a high watermark; a bound within a batch hides that batch.
-                end_position = tail.batch_at(request.upper_bound).position;
-                bounded = false;
-            }
-            out.slice.file = segment->file;
-        }
-    }
-    const bool at_tail = first.has_value();
-    while (!first) {
-        ODR_TRY(found, find_batch(segment, request.from, end_position, access));
-        first = found;
-        if (first) break;
+    PlanState at;
+    ODR_TRY(something, begin_plan(request, at, out));
+    if (!something) return out;
+    while (!at.first) {
+        ODR_TRY(found, find_batch(at.segment, request.from, at.end_position, access));
+        at.first = found;
         // Compaction may have left nothing at or above the offset in this segment.
-        std::lock_guard state{state_mutex};
-        const std::size_t next = segment_index_for(segment->base_offset) + 1;
-        if (next >= segments.size()) return out;
-        segment = segments[next];
-        end_position = segment->size.load(std::memory_order_relaxed);
-        out.segment_base_offset = segment->base_offset;
-        const Offset segment_end = next + 1 == segments.size() ? end() : segments[next + 1]->base_offset;
-        bounded = request.upper_bound < segment_end;
-        if (request.upper_bound <= segment->base_offset) return out;
+        if (!at.first && !next_segment(request, at, out)) return out;
     }
+    const Found& first = *at.first;
     std::uint64_t wanted = request.bytes_max;
-    if (request.min_one_message) wanted = std::max(wanted, first->size);
+    if (request.min_one_message) wanted = std::max(wanted, first.size);
     wanted = std::min(wanted, kSliceBytesMax);
-    if (bounded) {
-        ODR_TRY(at_or_below_bound, index_position(segment, request.upper_bound, access));
-        if (first->position + wanted > at_or_below_bound) {
-            ODR_TRY(bound, find_batch(segment, request.upper_bound, end_position, access));
-            if (bound) end_position = bound->position;
+    if (at.bounded) {
+        ODR_TRY(at_or_below_bound, index_position(at.segment, request.upper_bound, access));
+        if (first.position + wanted > at_or_below_bound) {
+            ODR_TRY(bound, find_batch(at.segment, request.upper_bound, at.end_position, access));
+            if (bound) at.end_position = bound->position;
         }
     }
-    if (first->position >= end_position) return out;
-    out.first_batch_incomplete = wanted < first->size;
-    out.slice.position = first->position;
-    out.slice.length = std::min(wanted, end_position - first->position);
-    if (out.slice.length == 0) {
-        out.slice = {};
-        return out;
+    if (first.position >= at.end_position) return out;
+    out.first_batch_incomplete = wanted < first.size;
+    const std::uint64_t length = std::min(wanted, at.end_position - first.position);
+    if (length == 0) return out;
+    if (!at.file) {
+        ODR_TRY(file, file_of(at.segment, SegmentFileKind::log, access));
+        if (access == Access::resident_only && !file->resident(first.position, length)) return fail(kNeedsDisk);
+        at.file = file;
     }
-    if (!at_tail) {
-        ODR_TRY(file, file_of(segment, SegmentFileKind::log, access));
-        if (access == Access::resident_only && !file->resident(out.slice.position, out.slice.length)) {
-            return fail(kNeedsDisk);
-        }
-        out.slice.file = file;
-    }
+    out.slice = {.file = std::move(at.file), .position = first.position, .length = length};
     return out;
 }
 

@@ -276,71 +276,75 @@ struct Leftover {
     std::int64_t want_end;
 };
 
-TEST(LogRecoveryTest, WhatACrashLeavesIsPutInOrder) {
-    const std::string first = "00000000000000000000";
-    const auto log_path = [&](LogFixture& fixture) { return fixture.path(first + ".log"); };
-    const Leftover leftovers[] = {
+const std::string first = "00000000000000000000";
+std::string log_path(LogFixture& fixture) { return fixture.path(first + ".log"); }
+
+std::vector<Leftover> leftovers() {
+    return {
         {"nothing", [](LogFixture&) {}, 10},
         {"a zero-filled tail",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              f.files.set_contents(log_path(f), f.files.contents(log_path(f)) + std::string(5000, '\0'));
          },
          10},
         {"a torn batch",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              const std::string bytes = f.files.contents(log_path(f));
              f.files.set_contents(log_path(f), bytes.substr(0, bytes.size() - 3));
          },
          9},
         {"a flipped bit in the fifth batch",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              std::string bytes = f.files.contents(log_path(f));
              bytes[bytes.size() / 10 * 4 + 70] ^= 1;
              f.files.set_contents(log_path(f), bytes);
          },
          4},
-        {"an empty file", [&](LogFixture& f) { f.files.set_contents(log_path(f), ""); }, 0},
+        {"an empty file", [](LogFixture& f) { f.files.set_contents(log_path(f), ""); }, 0},
         {"no indexes",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              (void)f.files.remove(f.path(first + ".index"));
              (void)f.files.remove(f.path(first + ".timeindex"));
          },
          10},
         {"indexes as Kafka preallocates them",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              f.files.set_contents(f.path(first + ".index"), std::string(10 << 20, '\0'));
              f.files.set_contents(f.path(first + ".timeindex"), std::string(10485756, '\0'));
          },
          10},
         {"files waiting for deletion and half a cleaning",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              f.files.set_contents(f.path("00000000000000000003.log.deleted"), "x");
              f.files.set_contents(f.path(first + ".log.cleaned"), "x");
          },
          10},
         {"a swap that was complete",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              const std::string bytes = f.files.contents(log_path(f));
              f.files.set_contents(f.path(first + ".log.swap"), bytes.substr(0, bytes.size() / 2));
          },
          5},
         {"a swap that was not complete",
-         [&](LogFixture& f) {
+         [](LogFixture& f) {
              f.files.set_contents(f.path(first + ".log.swap"), "x");
              f.files.set_contents(f.path(first + ".log.cleaned"), "x");
          },
          10},
         {"an index without a segment",
-         [&](LogFixture& f) { f.files.set_contents(f.path("00000000000000000077.index"), std::string(8, 'x')); }, 10},
+         [](LogFixture& f) { f.files.set_contents(f.path("00000000000000000077.index"), std::string(8, 'x')); }, 10},
         {"epochs that nobody can read",
-         [&](LogFixture& f) { f.files.set_contents(f.path("leader-epoch-checkpoint"), "rubbish"); }, 10},
+         [](LogFixture& f) { f.files.set_contents(f.path("leader-epoch-checkpoint"), "rubbish"); }, 10},
         {"epochs beyond the end",
-         [&](LogFixture& f) { f.files.set_contents(f.path("leader-epoch-checkpoint"), "0\n2\n0 0\n9 500\n"); }, 10},
+         [](LogFixture& f) { f.files.set_contents(f.path("leader-epoch-checkpoint"), "0\n2\n0 0\n9 500\n"); }, 10},
         {"a broken producer snapshot",
-         [&](LogFixture& f) { f.files.set_contents(f.path(first + ".snapshot"), "rubbish"); }, 10},
-        {"a log start beyond the end", [&](LogFixture& f) { f.log_start = Offset{50}; }, 50},
+         [](LogFixture& f) { f.files.set_contents(f.path(first + ".snapshot"), "rubbish"); }, 10},
+        {"a log start beyond the end", [](LogFixture& f) { f.log_start = Offset{50}; }, 50},
     };
-    for (const Leftover& leftover : leftovers) {
+}
+
+TEST(LogRecoveryTest, WhatACrashLeavesIsPutInOrder) {
+    for (const Leftover& leftover : leftovers()) {
         LogFixture fixture{with_segment_bytes(1 << 20)};
         for (int i = 0; i < 10; ++i) ASSERT_TRUE(fixture.append(BatchSpec{}));
         ASSERT_TRUE(fixture.log->release_idle(kMayBlock, fixture.now, 0));
