@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "controller/controller.h"
+#include "metadata/bootstrap.h"
 #include "metadata/features.h"
 #include "metadata/meta_properties.h"
 #include "protocol/generated/broker_heartbeat_request.h"
@@ -245,7 +246,7 @@ std::vector<metadata::Endpoint> BrokerServer::endpoints(const std::vector<config
 
 BrokerServer::Step BrokerServer::start_controller() {
     auto bootstrap =
-        controller::BootstrapMetadata::read(io::MayBlock::at_startup(), files_, config_->metadata_log_dir());
+        metadata::read_bootstrap(io::MayBlock::at_startup(), files_, config_->metadata_log_dir());
     if (!bootstrap) {
         return std::unexpected{fmt::format("{}/bootstrap.checkpoint: cannot be read: {}", config_->metadata_log_dir(),
                                            bootstrap.error().what)};
@@ -261,7 +262,7 @@ BrokerServer::Step BrokerServer::start_controller() {
                               config_->metadata_log_dir(), error.what, error.os_errno));
     };
     controller_ =
-        std::make_unique<controller::Controller>(*metadata_log_, images_, clock_, random_, std::move(options));
+        std::make_unique<controller::Controller>(*metadata_log_, loader_, clock_, random_, std::move(options));
     services_.controller = controller_.get();
     if (const auto started = controller_->start(io::MayBlock::at_startup()); !started) {
         return std::unexpected{

@@ -1,5 +1,7 @@
 #include "server/local_partitions.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <latch>
