@@ -1,5 +1,7 @@
 #include "controller/activation.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "protocol/generated/abort_transaction_record.h"
 #include "protocol/generated/register_controller_record.h"

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 

@@ -1,5 +1,7 @@
 #include "controller/config_changes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 

@@ -1,5 +1,7 @@
 #include "controller/controller.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>

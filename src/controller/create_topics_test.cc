@@ -68,7 +68,6 @@ TEST_F(CreateTopicsTest, ManualAssignmentsAreChecked) {
         Assignments assignments;
         std::string_view want;
     } cases[] = {
-        {"good", -1, -1, {{1, {1}}, {0, {1}}}, "NONE"},
         {"with a factor", -1, 1, {{0, {1}}}, "INVALID_REQUEST"},
         {"with a count", 1, -1, {{0, {1}}}, "INVALID_REQUEST"},
         {"gap", -1, -1, {{0, {1}}, {2, {1}}}, "INVALID_REPLICA_ASSIGNMENT"},
@@ -77,6 +76,7 @@ TEST_F(CreateTopicsTest, ManualAssignmentsAreChecked) {
         {"same replica", -1, -1, {{0, {1, 1}}}, "INVALID_REPLICA_ASSIGNMENT"},
         {"unknown broker", -1, -1, {{0, {9}}}, "INVALID_REPLICA_ASSIGNMENT"},
         {"not from 0", -1, -1, {{1, {1}}}, "INVALID_REPLICA_ASSIGNMENT"},
+        {"good", -1, -1, {{1, {1}}, {0, {1}}}, "NONE"},
     };
     for (const auto& each : cases) {
         auto request = TestNode::topic("by-hand", each.partitions, each.factor);

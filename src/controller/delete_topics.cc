@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <unordered_map>
 #include <unordered_set>
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "controller/effective_configs.h"
 #include "controller/operation.h"
 #include "controller/partition_updates.h"

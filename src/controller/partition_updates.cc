@@ -1,5 +1,7 @@
 #include "controller/partition_updates.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "controller/effective_configs.h"
