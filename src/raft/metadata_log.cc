@@ -283,7 +283,11 @@ Result<void> MetadataLog::close(io::MayBlock may_block) {
         const std::lock_guard guard{impl.state_mutex};
         impl.is_leader = false;
     }
-    (void)impl.fail_for_good({.code = ErrorCode::kafka_storage_error, .what = "the metadata log is closed"});
+    {
+        const std::lock_guard guard{impl.commit_mutex};
+        if (!impl.failure)
+            impl.failure = {.code = ErrorCode::kafka_storage_error, .what = "the metadata log is closed"};
+    }
     return impl.log->close(may_block);
 }
 
