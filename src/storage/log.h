@@ -24,10 +24,9 @@ class OpenFiles;
 // One partition's log on this broker: segments, indexes, producer state, leader epochs.
 //
 // Owner:   LogManager, and raft for __cluster_metadata-0; shared with partitions and readers.
-// Threads: any. Three locks, taken in this order: maintenance (functions with MayBlock take it inside, for long),
-// append
-//          (its token proves it; held over one write), state (inside, never held over a system call). Readers take only
-//          the last, so a write or an fsync never delays them.
+// Threads: any. Three locks, taken in this order: maintenance (inside functions with MayBlock, for long), append (its
+//          token proves it; held over one write), state (inside, never held over a system call). Readers take only the
+//          last, so a write or an fsync never delays them.
 // Units:   offsets count records, sizes bytes, times milliseconds.
 // Errors:  kafka_storage_error for the disk. After one that could not be undone the log is offline: see is_offline().
 // Kafka:   UnifiedLog, LocalLog.
@@ -37,7 +36,7 @@ public:
     Log(const Log&) = delete;
     Log& operator=(const Log&) = delete;
 
-    // --- identity ----------------------------------------------------------------------------------------------------
+    // --- identity --------------------------------------------------------------------------------------------------
     const TopicPartition& topic_partition() const;
     Uuid topic_id() const;          // zero until known
     std::string directory() const;  // its folder, with the log directory before it
@@ -47,8 +46,7 @@ public:
     // Writes partition.metadata when it is missing. Errors: inconsistent_topic_id when the log has another id.
     Result<void> assign_topic_id(io::MayBlock, const Uuid& topic_id);
 
-    // --- offsets: atomic reads, any thread
-    // -----------------------------------------------------------------------------
+    // --- offsets: atomic reads, any thread -------------------------------------------------------------------------
     Offset log_start_offset() const;
     Offset local_log_start_offset() const;  // base offset of the first segment, or the log start if that is higher
     Offset first_segment_offset() const;
@@ -62,12 +60,10 @@ public:
     std::size_t segment_count() const;
     bool is_offline() const;
 
-    // Needs: log_start_offset() <= offset <= log_end_offset(), or it is clamped to them. May go back (after
-    // truncation).
+    // Clamped to log_start_offset() and log_end_offset(). May go back, after truncation.
     void set_high_watermark(Offset offset);
 
-    // --- append: the hot path
-    // ------------------------------------------------------------------------------------------
+    // --- append: the hot path --------------------------------------------------------------------------------------
     AppendLock lock_for_append();
     std::optional<AppendLock> try_lock_for_append();
 
@@ -79,11 +75,12 @@ public:
     Result<void> prepare_append(io::MayBlock, const AppendDemand& demand, TimestampMs now);
 
     // Appends as leader, all batches with one write. Each is checked against its producer's state, then given its
-    // offset, leader epoch and, with LogAppendTime, its time. Needs:  ready_to_append() under the same lock for the
-    // same batches; validated batches of magic 2. Gives:  a result in each batch. Readers see what was written at once;
-    // durable only after flush(). Errors: per batch: out_of_order_sequence_number, invalid_producer_epoch,
-    // unknown_producer_id, record_batch_too_large
-    //         (over segment.bytes), kafka_storage_error when the write failed: then nothing of this call is in the log.
+    // offset, leader epoch and, with LogAppendTime, its time.
+    // Needs:  ready_to_append() under the same lock for the same batches; validated batches of magic 2.
+    // Gives:  a result in each batch. Readers see what was written at once; durable only after flush().
+    // Errors: per batch: out_of_order_sequence_number, invalid_producer_epoch, invalid_txn_state,
+    //         transaction_coordinator_fenced, record_list_too_large (over segment.bytes), kafka_storage_error when the
+    //         write failed: then nothing of this call is in the log.
     AppendSummary append(const AppendLock&, std::span<PendingAppend> batches, LeaderEpoch epoch, TimestampMs now);
 
     // Appends as follower or observer: offsets and epochs are the leader's, the bytes go in as they are.
@@ -92,8 +89,7 @@ public:
     //         corrupt_message; kafka_storage_error.
     Result<AppendSummary> append_as_follower(const AppendLock&, ByteView batches, TimestampMs now);
 
-    // --- read
-    // ----------------------------------------------------------------------------------------------------------
+    // --- read ------------------------------------------------------------------------------------------------------
     // Without waiting for a disk. At the end of the log, where most reads are, without any system call.
     // Gives:  nullopt when the plan needs a disk, or when the slice is not in the page cache: read() on the pool then.
     // Errors: offset_out_of_range below the log start or above the log end.
@@ -114,32 +110,28 @@ public:
     // Earliest and latest are log_start_offset() and the caller's upper bound; their epoch:
     LeaderEpoch epoch_for_offset(Offset offset) const;
 
-    // --- leader epochs
-    // -------------------------------------------------------------------------------------------------
+    // --- leader epochs ---------------------------------------------------------------------------------------------
     LeaderEpoch latest_epoch() const;  // kNoLeaderEpoch: none
     // The largest epoch at or below `epoch` and where it ends. Kafka: LeaderEpochFileCache.endOffsetFor.
     EpochEndOffset end_offset_for(LeaderEpoch epoch) const;
     // As a new leader: the epoch starts at the log end. Durable with the next flush or roll.
     void assign_epoch_start_offset(const AppendLock&, LeaderEpoch epoch, Offset start);
 
-    // --- producers
-    // -----------------------------------------------------------------------------------------------------
+    // --- producers -------------------------------------------------------------------------------------------------
     std::vector<ActiveProducer> active_producers() const;
     bool has_late_transaction(TimestampMs now, std::int64_t transaction_timeout_max_ms) const;
     // Forgets producers idle for longer (producer.id.expiration.ms), but none with an open transaction.
     void remove_expired_producers(TimestampMs now, std::int64_t expiration_ms);
 
-    // --- durability
-    // ---------------------------------------------------------------------------------------------------- fdatasync of
-    // everything below `up_to` and not yet durable, with indexes and epochs; moves the recovery point.
+    // --- durability ------------------------------------------------------------------------------------------------
+    // fdatasync of everything below `up_to` and not yet durable, with indexes and epochs; moves the recovery point.
     Result<void> flush(io::MayBlock, Offset up_to);
     Result<void> flush(io::MayBlock may_block) { return flush(may_block, log_end_offset()); }
     // Whether flush.ms has passed since the last flush with something to flush.
     bool flush_is_due(TimestampMs now) const;
 
-    // --- truncation, deletion
-    // ------------------------------------------------------------------------------------------ Takes back everything
-    // at and above `offset`. Gives: whether anything was taken.
+    // --- truncation, deletion --------------------------------------------------------------------------------------
+    // Takes back everything at and above `offset`. Gives: whether anything was taken.
     Result<bool> truncate_to(io::MayBlock, Offset offset);
     // Empties the log; the next offset is `offset`.
     Result<void> truncate_fully_and_start_at(io::MayBlock, Offset offset, std::optional<Offset> log_start_offset = {});

@@ -107,16 +107,21 @@ Result<void> Log::Impl::open_active(TimestampMs now) {
     HeaderWalker first{*file, 0, size, Access::may_wait};
     ODR_TRY(first_header, first.next());
     const TimestampMs first_timestamp = first_header ? first_header->max_timestamp() : kNoTimestamp;
-    std::lock_guard state{state_mutex};
+    BatchTail latest;
     HeaderWalker walk{*file, indexed, size, Access::may_wait};
-    tail.clear();
+    TimestampOffset newest;
     for (;;) {
         ODR_TRY(header, walk.next());
         if (!header) break;
-        segment->note_timestamp(header->max_timestamp(), header->last_offset());
-        tail.push({header->base_offset(), static_cast<std::uint32_t>(walk.position()),
-                   static_cast<std::uint32_t>(header->size_in_bytes())});
+        if (header->max_timestamp() > newest.timestamp) {
+            newest = {header->max_timestamp(), header->last_offset(), kNoLeaderEpoch};
+        }
+        latest.push({header->base_offset(), static_cast<std::uint32_t>(walk.position()),
+                     static_cast<std::uint32_t>(header->size_in_bytes())});
     }
+    std::lock_guard state{state_mutex};
+    tail = std::move(latest);
+    segment->note_timestamp(newest.timestamp, newest.offset);
     segment->bytes_since_index_entry = size - indexed;
     segment->first_timestamp = first_timestamp;
     if (segment->created == TimestampMs{0}) segment->created = now;

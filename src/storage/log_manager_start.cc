@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <atomic>
 #include <cerrno>
@@ -100,7 +101,7 @@ Result<std::unique_ptr<LogManager>> LogManager::open(io::MayBlock may_block, io:
     auto impl = std::make_unique<Impl>(files, clock, random);
     impl->config = std::move(config);
     impl->open_files = std::make_shared<OpenFiles>(kOpenFilesMax);
-    std::size_t usable = 0;
+    std::vector<std::string> unusable;  // a line each
     Error last{ErrorCode::kafka_storage_error, 0, "log.dirs is empty"};
     for (const std::string& path : impl->config.log_dirs) {
         auto directory = std::make_unique<LogDirectory>();
@@ -115,17 +116,24 @@ Result<std::unique_ptr<LogManager>> LogManager::open(io::MayBlock may_block, io:
         if (!opened) {
             last = opened.error();
             directory->offline = true;
-            log::error("log directory {} is offline: {} ({})", directory->path, last.what,
-                       std::strerror(last.os_errno));
-        } else {
-            ++usable;
+            unusable.push_back(fmt::format("log directory {} cannot be used: {} ({})", directory->path, last.what,
+                                           std::strerror(last.os_errno)));
+        }
+        for (const auto& other : impl->directories) {
+            if (!opened || other->offline || other->id != directory->id) continue;
+            reason = fmt::format(
+                "{} and {} have the same directory.id {} in meta.properties: one is a copy of the other; "
+                "take it out of log.dirs",
+                other->path, directory->path, directory->id.to_string());
+            return fail(ErrorCode::kafka_storage_error, "two log directories have one id");
         }
         impl->directories.push_back(std::move(directory));
     }
-    if (usable == 0) {
-        reason = fmt::format("none of log.dirs can be used: {}", last.what);
+    if (unusable.size() == impl->directories.size()) {
+        reason = fmt::format("log.dirs: {}; name folders that this user may write", fmt::join(unusable, "; "));
         return fail(last);
     }
+    for (const std::string& line : unusable) log::error("{}: it is offline", line);
     return std::unique_ptr<LogManager>{new LogManager{std::move(impl)}};
 }
 
