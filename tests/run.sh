@@ -11,7 +11,7 @@
 # Suites: wire tools java clients startup takeover crash bulk
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA
 set -uo pipefail
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit 2
 
 declare -A PATHS=(
     [wire]="interop/test_wire.py"

@@ -183,7 +183,8 @@ def documented_files(tree):
         for number, line in enumerate(text.splitlines(), 1):
             for name in re.findall(r"`([^`\s]+)`", line):
                 is_path = _FILE_NAME.match(name) and (folder.startswith("src") or "/" in name)
-                if is_path and not name.startswith(("build/", "/")) and not _resolves(tree, folder, name):
+                is_example = name.startswith(("build/", "/")) or "LAYER" in name or re.match(r"x[._]", posixpath.basename(name))
+                if is_path and not is_example and not _resolves(tree, folder, name):
                     yield Finding(path, number, "document", f"there is no {name}")
 
 
