@@ -32,9 +32,12 @@ public:
     void submit(Job job);
 
     // const Result<void> done = co_await pool.run([&](MayBlock may_block) { return log.flush(may_block); });
+    // Capture by reference: the coroutine waits, so its locals outlive the job.
     template <class Function>
     auto run(Function function) {
         using Value = std::invoke_result_t<Function&, MayBlock>;
+        static_assert(std::is_trivially_destructible_v<Function>,
+                      "GCC 12 destroys a lambda twice that stands in a co_await and owns what it captured");
         static_assert(!std::is_void_v<Value>, "give a Result, so that nobody forgets the failure");
         struct Awaiter {
             BlockingPool& pool;

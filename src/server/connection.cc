@@ -60,11 +60,13 @@ void Connection::read() {
         if (is_closed() || kept_end_ < frame_end_) return;
         const ChunkRef frame = std::exchange(kept_, ChunkRef{});
         const std::size_t size = std::exchange(frame_end_, 0);
+        kept_begin_ = kept_end_ = 0;
         processor_.memory().give_back(frame.capacity());
         process({frame.data(), size}, frame);
         if (into_scratch > 0 && !is_closed()) {
             const ChunkRef scratch = processor_.scratch();
-            process({scratch.data(), into_scratch}, scratch);
+            const ByteView behind{scratch.data(), into_scratch};
+            is_stalled_ ? keep_behind(behind) : process(behind, scratch);
         }
         return;
     }
@@ -170,6 +172,17 @@ void Connection::keep_rest(ByteView rest, const ChunkRef& chunk) {
     std::memcpy(kept_.data(), rest.data(), rest.size());
     kept_begin_ = 0;
     kept_end_ = rest.size();
+}
+
+// Keeps what came behind a frame that may not start yet.
+void Connection::keep_behind(ByteView behind) {
+    const ByteView before{kept_.data() + kept_begin_, kept_end_ - kept_begin_};
+    ChunkRef both = ChunkRef::allocate(before.size() + behind.size());
+    std::memcpy(both.data(), before.data(), before.size());
+    std::memcpy(both.data() + before.size(), behind.data(), behind.size());
+    kept_begin_ = 0;
+    kept_end_ = before.size() + behind.size();
+    kept_ = std::move(both);
 }
 
 // Goes on with frames that had to wait for the answers before them.

@@ -55,6 +55,7 @@ private:
     void start_request(ByteView frame, const ChunkRef& chunk);
     void run_handler(RequestContext& context);
     void keep_rest(ByteView rest, const ChunkRef& chunk);
+    void keep_behind(ByteView behind);
     void process(ByteView bytes, const ChunkRef& chunk);
     void process_kept();
     static void on_request_done(void* context);

@@ -27,9 +27,10 @@ const T& typed(const Value& value, std::string_view key) {
 void pair_node_id(ConfigMap& properties) {
     const auto node = properties.find("node.id");
     const auto broker = properties.find("broker.id");
-    if (node == properties.end() && broker != properties.end()) {
+    const auto says = [&](auto found) { return found != properties.end() && !found->second.empty(); };
+    if (node == properties.end() && says(broker)) {
         properties.emplace("node.id", broker->second);
-    } else if (node != properties.end() && broker == properties.end()) {
+    } else if (says(node) && broker == properties.end()) {
         properties.emplace("broker.id", node->second);
     }
 }

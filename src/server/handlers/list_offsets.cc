@@ -85,10 +85,10 @@ io::Task<void> answer_partition(RequestContext* context, const ListOffsetsReques
         co_return;
     }
     if (answer_at_once(**partition, *request, wanted.timestamp, *answer)) co_return;
-    const std::shared_ptr<storage::Log> log = (*partition)->log_pointer();
-    const auto found = co_await context->services().pool->run([log, wanted](io::MayBlock may_block) {
-        return wanted.timestamp == kMaxTimestamp ? log->offset_of_max_timestamp(may_block)
-                                                 : log->offset_for_timestamp(may_block, TimestampMs{wanted.timestamp});
+    const storage::Log& log = (*partition)->log();
+    const auto found = co_await context->services().pool->run([&log, wanted](io::MayBlock may_block) {
+        return wanted.timestamp == kMaxTimestamp ? log.offset_of_max_timestamp(may_block)
+                                                 : log.offset_for_timestamp(may_block, TimestampMs{wanted.timestamp});
     });
     if (!found) {
         answer->error_code = static_cast<std::int16_t>(found.error().code);

@@ -38,12 +38,17 @@ record::ValidationRules rules_for(const config::LogConfig& config, std::int16_t 
     rules.is_compacted = config.cleanup_compact;
     rules.is_zstd_allowed = version >= 7;
     switch (config.compression_type) {
-        case config::CompressionType::producer: break;
-        case config::CompressionType::uncompressed: rules.compression = {record::CompressionType::none, {}}; break;
+        case config::CompressionType::producer:
+            break;
+        case config::CompressionType::uncompressed:
+            rules.compression = {record::CompressionType::none, {}};
+            break;
         case config::CompressionType::gzip:
             rules.compression = {record::CompressionType::gzip, config.compression_gzip_level};
             break;
-        case config::CompressionType::snappy: rules.compression = {record::CompressionType::snappy, {}}; break;
+        case config::CompressionType::snappy:
+            rules.compression = {record::CompressionType::snappy, {}};
+            break;
         case config::CompressionType::lz4:
             rules.compression = {record::CompressionType::lz4, config.compression_lz4_level};
             break;
@@ -170,10 +175,37 @@ void finish_unanswered(RequestContext& context, const ProduceResponse& response)
     if (any_error(response)) context.close_connection("a produce request with acks=0 failed");
 }
 
+bool is_transactional(const protocol::Records& records) {
+    const auto header = record::RecordBatchHeader::parse(records.bytes());
+    return header && header->is_transactional();
+}
+
+bool has_transactional_records(const ProduceRequest& request) {
+    for (const auto& topic : request.topic_data) {
+        for (const auto& partition : topic.partition_data) {
+            if (is_transactional(partition.records)) return true;
+        }
+    }
+    return false;
+}
+
+// What refuses a request as a whole.
+Result<void> check_request(const ProduceRequest& request) {
+    if (request.acks < -1 || request.acks > 1) {
+        return fail(ErrorCode::invalid_required_acks, "acks must be 0, 1 or -1 (all)");
+    }
+    if (!request.transactional_id && has_transactional_records(request)) {
+        return fail(ErrorCode::transactional_id_authorization_failed,
+                    "transactional records in a request without a transactional id");
+    }
+    return {};
+}
+
 io::Task<ProduceResponse> handle_produce(RequestContext& context, ProduceRequest request) {
     ProduceResponse response;
-    if (request.acks < -1 || request.acks > 1) {
-        refuse_all(request, response, {.code = ErrorCode::invalid_required_acks, .what = "acks must be 0, 1 or -1 (all)"});
+    if (const Result<void> checked = check_request(request); !checked) {
+        refuse_all(request, response, checked.error());
+        if (request.acks == 0) finish_unanswered(context, response);
         co_return response;
     }
     std::vector<Slot> slots;
