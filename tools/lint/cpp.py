@@ -26,19 +26,11 @@ def _blank(match):
     return re.sub(r"[^\n]", " ", text)
 
 
-def without_comments(text, keep_strings=False):
-    """The code with comments (and strings) blanked out; lines and columns stay."""
+def without_comments(text):
+    """The code with comments and strings blanked out; lines and columns stay."""
 
-    def replace(match):
-        is_comment = match.group(0).startswith(("//", "/*"))
-        if is_comment or not keep_strings:
-            # A digit separator is no character literal: 1'000'000.
-            if match.group(0).startswith("'") and match.start() and text[match.start() - 1].isalnum():
-                return match.group(0)
-            return _blank(match)
-        return match.group(0)
-
-    return _BLANKED.sub(replace, re.sub(r"(?<=[0-9a-fA-F])'(?=[0-9a-fA-F])", "_", text))
+    # A digit separator is no character literal: 1'000'000.
+    return _BLANKED.sub(_blank, re.sub(r"(?<=[0-9a-fA-F])'(?=[0-9a-fA-F])", "_", text))
 
 
 def _is_function(head):

@@ -125,7 +125,7 @@ def _matches(path, patterns):
 
 def banned_words(tree):
     for path, text in tree.cpp().items():
-        lines = cpp.without_comments(text, keep_strings=True).splitlines()
+        lines = cpp.without_comments(text).splitlines()
         for rule in BANNED:
             if _matches(path, rule.allowed) or (rule.only and not _matches(path, rule.only)):
                 continue

@@ -90,6 +90,7 @@ class Words(unittest.TestCase):
     GOOD = (
         "const auto t = clock.now();",
         "// std::chrono::system_clock is not for us",
+        'static_assert(ok, "stands in a co_await and dies");',
         "co_await g();",
         "const auto x = co_await g();",
         "if (needed) co_await g();",
