@@ -49,6 +49,11 @@ def _live_brokers():
 
 
 def pytest_runtest_setup(item):
+    for broker in _live_brokers():
+        # The test that killed it has failed; the next ones get a broker again.
+        if broker.process is not None and not broker.is_running():
+            broker.close()
+            broker.start()
     _log_sizes.clear()
     _log_sizes.update({broker: len(broker.log_text()) for broker in _live_brokers()})
 
@@ -58,6 +63,8 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for broker in _live_brokers():
+            if broker.process is not None and not broker.is_running():
+                report.sections.append((f"{broker.kind} died", f"with code {broker.process.returncode}"))
             lines = broker.log_text()[_log_sizes.get(broker, 0) :].splitlines()[-40:]
             if lines:
                 report.sections.append((f"{broker.kind} in {broker.directory} logged", "\n".join(lines)))

@@ -106,7 +106,7 @@ def test_port_in_use_is_named(broker_to_be):
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(broker_to_be.address)
         other.listen()
-        assert_refuses(broker_to_be, broker_to_be.port, "in use")
+        assert_refuses(broker_to_be, broker_to_be.port, "another process")
 
 
 def test_controller_port_in_use_is_named(broker_to_be):
@@ -114,7 +114,7 @@ def test_controller_port_in_use_is_named(broker_to_be):
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", broker_to_be.controller_port))
         other.listen()
-        assert_refuses(broker_to_be, broker_to_be.controller_port, "in use")
+        assert_refuses(broker_to_be, broker_to_be.controller_port, "another process")
 
 
 def test_wrong_node_id_in_meta_properties_names_both(data):
@@ -219,10 +219,9 @@ def test_read_only_directory_is_named(factory, small_disk):
 
 def test_full_disk_at_start_is_named(factory, small_disk):
     broker = factory.new({"log.dirs": small_disk / "data"})
-    with open(small_disk / "filler", "wb") as filler, pytest.raises(OSError):
+    with open(small_disk / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
         while True:
             filler.write(bytes(4096))
-            filler.flush()
     line = assert_refuses(broker, small_disk)
     assert "no space" in line.lower()
 
