@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <set>
 
 #include "metadata/meta_properties.h"
@@ -19,7 +20,7 @@ template <class T>
 using Told = std::expected<T, std::string>;  // or a sentence for the operator
 
 std::string describe(const std::string& path, const Error& error) {
-    return fmt::format("Error while writing {}: {} (errno {})", path, error.what, error.os_errno);
+    return fmt::format("Error while writing {}: {} ({})", path, error.what, std::strerror(error.os_errno));
 }
 
 template <class Number>

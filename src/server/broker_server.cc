@@ -303,7 +303,7 @@ BrokerServer::Step BrokerServer::register_broker() {
         request.features.push_back({feature.name, feature.min, feature.max});
     }
     const std::string& rack = config_->get_string("broker.rack");
-    if (!rack.empty()) request.rack = rack;
+    request.rack = rack.empty() ? std::nullopt : std::optional<std::string_view>{rack};
     for (const storage::LogDirInfo& directory : logs_->log_dirs()) {
         if (!directory.offline) request.log_dirs.push_back(directory.directory_id);
     }
