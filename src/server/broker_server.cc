@@ -286,6 +286,8 @@ BrokerServer::Step BrokerServer::load_logs() {
     }
     images_.add_publisher(*dynamic_config_);
     images_.add_publisher(*local_partitions_);
+    partition_reports_ = std::make_unique<PartitionReports>(*controller_, *logs_, config_->node_id());
+    images_.add_publisher(*partition_reports_);
     return {};
 }
 

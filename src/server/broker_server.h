@@ -22,6 +22,7 @@
 #include "server/dynamic_config.h"
 #include "server/fetch_session.h"
 #include "server/local_partitions.h"
+#include "server/partition_reports.h"
 #include "server/producer_ids.h"
 #include "server/request_memory.h"
 #include "server/services.h"
@@ -94,6 +95,7 @@ private:
     std::unique_ptr<controller::Controller> controller_;
     std::unique_ptr<DynamicConfig> dynamic_config_;
     std::unique_ptr<LocalPartitions> local_partitions_;
+    std::unique_ptr<PartitionReports> partition_reports_;
     std::unique_ptr<metadata::SnapshotGenerator> snapshots_;
     std::unique_ptr<io::FileLock> metadata_directory_lock_;  // where metadata.log.dir is not one of log.dirs
     std::unique_ptr<SocketServer> sockets_;
