@@ -331,7 +331,9 @@ def test_dump_log_reads_segment_and_indexes(run, broker, dump, topic):
         assert f"payload: {lines[int(segment.stem)]}" in out
         assert "isvalid: false" not in out
         index = dump("--files", segment.with_suffix(".index"), "--index-sanity-check")
-        assert f"{segment.with_suffix('.index')} passed sanity check." in index
+        # The entries of the segment being written may still be in memory; its index file is valid, and may be empty.
+        verdicts = ["passed sanity check."] + (["is empty."] if segment == segments[-1] else [])
+        assert any(f"{segment.with_suffix('.index')} {verdict}" in index for verdict in verdicts)
         # Without the option each entry is looked up in the log; mismatches are reported.
         for suffix in (".index", ".timeindex"):
             out = dump("--files", segment.with_suffix(suffix))
