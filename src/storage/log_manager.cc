@@ -283,6 +283,10 @@ void LogManager::checkpoint_all(io::MayBlock may_block) {
     impl_->write_checkpoints(may_block, Impl::Checkpoint::high_watermarks);
 }
 
+void LogManager::checkpoint_log_start_offsets(io::MayBlock may_block) {
+    impl_->write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
+}
+
 void LogManager::Impl::run_deletions(io::MayBlock may_block, TimestampMs now) {
     for (std::size_t i = 0; i < kDeletionsPerRun; ++i) {
         Deletion next;

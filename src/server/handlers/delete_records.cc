@@ -1,5 +1,5 @@
 // DeleteRecords (key 21), versions 0-2.
-// Way:   the log start moves at once; segments below it are removed in the background.
+// Way:   the log start moves at once and is checkpointed before the answer; segments below it go in the background.
 // Kafka: KafkaApis.handleDeleteRecordsRequest, Partition.deleteRecordsOnLeader (KIP-107).
 #include "protocol/generated/delete_records_request.h"
 #include "protocol/generated/delete_records_response.h"
@@ -34,8 +34,9 @@ Result<Offset> delete_records(const RequestContext& context, std::string_view to
     return log.log_start_offset();
 }
 
-DeleteRecordsResponse handle_delete_records(RequestContext& context, const DeleteRecordsRequest& request) {
+io::Task<DeleteRecordsResponse> handle_delete_records(RequestContext& context, DeleteRecordsRequest request) {
     DeleteRecordsResponse response;
+    bool any_deleted = false;
     for (const auto& topic : request.topics) {
         auto& topic_answer = response.topics.emplace_back();
         topic_answer.name = topic.name;
@@ -45,9 +46,18 @@ DeleteRecordsResponse handle_delete_records(RequestContext& context, const Delet
             const Result<Offset> low_watermark = delete_records(context, topic.name, wanted);
             answer.low_watermark = low_watermark ? low_watermark->raw() : kNoLowWatermark;
             if (!low_watermark) answer.error_code = static_cast<std::int16_t>(low_watermark.error().code);
+            any_deleted |= low_watermark.has_value();
         }
     }
-    return response;
+    if (any_deleted) {
+        storage::LogManager& logs = *context.services().logs;
+        const bool done = co_await context.services().pool->run([&logs](io::MayBlock may_block) {
+            logs.checkpoint_log_start_offsets(may_block);
+            return true;
+        });
+        (void)done;
+    }
+    co_return response;
 }
 
 }  // namespace
