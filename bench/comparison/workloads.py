@@ -85,6 +85,8 @@ class Load(Workload):
             warmup_s = scale.warmup_s if broker.kind == KAFKA else 1
             arguments += ["--warmup-seconds", warmup_s, "--warmup-bytes", round(2 * GB * scale.size)]
             arguments += ["--seconds", scale.seconds_max]
+        if self.command == "connect":
+            arguments += ["--connections", scale.connections]
         if self.command == "produce" and broker.kind != subjects.FLOOR:
             arguments += ["--verify"]
         return run_load(broker, self.command, *arguments)
@@ -110,7 +112,7 @@ class IdleConnections(Workload):
     def run(self, broker, scale):
         # The first connections make a broker allocate what the later ones share.
         run_load(broker, "connect", "--hello", "--connections", 100)
-        return run_load(broker, "connect", "--hello", "--connections", round(5000 * scale.size))
+        return run_load(broker, "connect", "--hello", "--connections", scale.connections)
 
 
 class ManyPartitions(Workload):
@@ -177,7 +179,8 @@ ALL = (
         "produce",
         [*SMALL, "--in-flight", 20],
         (REQUESTS_PER_S, CPU_PER_REQUEST, *latency("p50", "p99", "p999")),
-        floor=ECHO,
+        # Requests come in bursts here, and a burst can be one write.
+        floor=("floor-echo", "--gather"),
         size={"--requests": 500_000},
     ),
     Load(
@@ -208,12 +211,12 @@ ALL = (
     ),
     Load(
         "connect",
-        "5,000 connections opened one after another, then small produces over them in turn, 64 in flight",
+        "5,000 connections (--quick: 500) opened one after another, then small produces over them in turn, 64 in flight",
         "connect",
         [],
         (Metric("open_s", "opened in, s"), REQUESTS_PER_S, CPU_PER_REQUEST, *latency("p50", "p99"), RSS),
         floor=ECHO,
-        size={"--connections": 5000, "--warmup-requests": 20_000, "--requests": 100_000},
+        size={"--warmup-requests": 20_000, "--requests": 100_000},
     ),
     ManyPartitions(),
     Claim(),

@@ -1,11 +1,9 @@
 // odradek-load claim: connections that announce a large frame and send none of it. A broker that believes them is out
 // of memory; one that does not still answers others.
-#include <sys/socket.h>
-#include <sys/time.h>
-
 #include <array>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "load/commands.h"
@@ -13,6 +11,7 @@
 namespace odr::bench {
 namespace {
 
+constexpr int kConnectSecondsMax = 5;
 constexpr auto kRetryPause = std::chrono::milliseconds{20};
 
 // One greeting over a connection of its own, again and again until one is answered. Gives: after how many seconds.
@@ -20,10 +19,7 @@ Result<double> await_answer(const ClaimOptions& options) {
     const std::int64_t started = system_clock().monotonic_ns();
     for (;;) {
         const auto greeted = [&]() -> Result<void> {
-            ODR_TRY(client, Client::connect(options.broker));
-            const auto wait_s = static_cast<time_t>(options.answer_seconds_max) + 1;
-            const timeval wait{.tv_sec = wait_s, .tv_usec = 0};
-            ::setsockopt(client.socket().fd(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+            ODR_TRY(client, Client::connect(options.broker, static_cast<int>(options.answer_seconds_max) + 1));
             return hello(client);
         }();
         const double passed_s = static_cast<double>(system_clock().monotonic_ns() - started) / 1e9;
@@ -43,26 +39,18 @@ Result<Report> run_claim(const ClaimOptions& options) {
     report.set("answer_before_s", before_s);
 
     const Usage before = usage_of(options.broker_pid);
+    // A broker that takes no more connections has been asked for enough.
     std::vector<Socket> sockets;
-    double answer_s = 0;
-    bool is_answering = true;
-    for (int i = 0; i < options.connections; ++i) {
-        auto socket = Socket::connect(options.broker);
-        if (!socket || !socket->send_all(claim)) {
-            is_answering = false;
-            break;
-        }
+    while (std::cmp_less(sockets.size(), options.connections)) {
+        auto socket = Socket::connect(options.broker, kConnectSecondsMax);
+        if (!socket || !socket->send_all(claim)) break;
         sockets.push_back(std::move(*socket));
     }
-    if (is_answering) {
-        const auto answered = await_answer(options);
-        is_answering = answered.has_value();
-        answer_s = answered.value_or(options.answer_seconds_max);
-    }
+    const auto answered = await_answer(options);
     const Usage after = usage_of(options.broker_pid);
     report.set("claims", static_cast<double>(sockets.size()));
-    report.set("still_answers", is_answering ? 1 : 0);
-    report.set("answer_s", answer_s);
+    report.set("still_answers", answered ? 1 : 0);
+    if (answered) report.set("answer_s", *answered);
     report.set("rss_growth_mb", static_cast<double>(after.rss_bytes - before.rss_bytes) / 1e6);
     report.set_usage(before, after, 0, 0);
     return report;

@@ -66,8 +66,8 @@ Result<TopicTarget> describe_topic(Client& client, const std::string& name) {
 
 }  // namespace
 
-Result<Client> Client::connect(const Address& address) {
-    ODR_TRY(socket, Socket::connect(address));
+Result<Client> Client::connect(const Address& address, int seconds_max) {
+    ODR_TRY(socket, Socket::connect(address, seconds_max));
     return Client{std::move(socket)};
 }
 

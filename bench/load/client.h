@@ -27,7 +27,7 @@ struct TopicTarget {
 // Threads: one. Answers are views into the last frame: the next call ends them.
 class Client {
 public:
-    static Result<Client> connect(const Address& address);
+    static Result<Client> connect(const Address& address, int seconds_max = 60);
 
     template <class Response, class Request>
     Result<Response> call(std::int16_t version, const Request& request) {

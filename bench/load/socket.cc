@@ -17,7 +17,6 @@ namespace odr::bench {
 namespace {
 
 constexpr int kListenBacklog = 4096;
-constexpr time_t kBlockingWaitSecondsMax = 60;
 constexpr std::size_t kDiscardBytesMax = std::size_t{16} << 20;
 
 std::unexpected<Error> network_failure(int os_errno, std::string_view what) {
@@ -52,7 +51,7 @@ Result<Address> Address::parse(std::string_view text) {
     return address;
 }
 
-Result<Socket> Socket::connect(const Address& address) {
+Result<Socket> Socket::connect(const Address& address, int seconds_max) {
     ODR_TRY(host, resolve(address.host));
     Socket socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     if (socket.fd() < 0) return network_failure(errno, "socket");
@@ -60,14 +59,14 @@ Result<Socket> Socket::connect(const Address& address) {
     where.sin_family = AF_INET;
     where.sin_port = htons(address.port);
     where.sin_addr = host;
+    const int one = 1;
+    ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    const timeval wait{.tv_sec = seconds_max, .tv_usec = 0};
+    ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
     if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&where), sizeof where) != 0) {
         return network_failure(errno, "connect");
     }
-    const int one = 1;
-    ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    const timeval wait{.tv_sec = kBlockingWaitSecondsMax, .tv_usec = 0};
-    ::setsockopt(socket.fd(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
     return socket;
 }
 

@@ -34,9 +34,10 @@ public:
     }
     ~Socket() { close(); }
 
-    // Connects and waits for it; Nagle's algorithm is off, and a wait on the blocking socket ends after a minute.
+    // Connects and waits for it; Nagle's algorithm is off. This wait and later ones on the blocking socket end after
+    // so many seconds.
     // Errors: network_exception.
-    static Result<Socket> connect(const Address& address);
+    static Result<Socket> connect(const Address& address, int seconds_max = 60);
     // Listens on the loopback; port 0 takes a free one.
     static Result<Socket> listen(std::uint16_t port);
 
