@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "base/uuid.h"
 #include "coordinator/coordinator_result.h"
 
 namespace odr::coordinator {
@@ -51,6 +52,12 @@ public:
     // Errors: those of OffsetCommit and TxnOffsetCommit: unknown_member_id, illegal_generation, stale_member_epoch,
     //         fenced_instance_id, rebalance_in_progress, ...
     virtual Result<void> validate_offset_commit(const OffsetCommitter& committer) const = 0;
+    // Asked for each partition after that; an error refuses the whole request. Consumer groups take commits of older
+    // member epochs for partitions that were assigned by then (KIP-1251).
+    virtual Result<void> validate_partition_commit(const OffsetCommitter& /*committer*/, std::string_view /*topic*/,
+                                                   const Uuid& /*topic_id*/, std::int32_t /*partition*/) const {
+        return {};
+    }
     virtual Result<void> validate_offset_fetch(std::optional<std::string_view> member_id,
                                                std::int32_t member_epoch) const = 0;
     // Errors: group_id_not_found, non_empty_group.

@@ -18,7 +18,8 @@ class OffsetStore;
 // Its parts, each with a file of its own:
 //   classic_groups.h   ClassicGroups(ShardContext&, GroupRegistry&)                    JoinGroup, SyncGroup, ...
 //   consumer_groups.h  ConsumerGroups(ShardContext&, GroupRegistry&, ClassicGroups&)   KIP-848
-//   offset_store.h     OffsetStore(ShardContext&, GroupRegistry&, ClassicGroups&)      committed offsets
+//   offset_store.h     OffsetStore(ShardContext&, GroupRegistry&, maker of groups)     committed offsets
+// ClassicGroups also makes the empty group that stands for offsets without members: Group& get_or_create_simple(id).
 //
 // Operations on the parts are of two shapes; handlers call them through GroupCoordinator (group_coordinator.h):
 //   Result<CoordinatorResult<Response>> op(arguments...)                        answers when its records are committed
@@ -41,6 +42,7 @@ public:
 
     // Errors: invalid_record; unsupported_version for a type no part knows.
     Result<void> replay(const ReplayedRecord& record);
+    void replay_end_transaction(ProducerId producer_id, bool is_commit);
     void on_loaded();
     void on_unloaded();
     void on_new_image(const metadata::MetadataChanges& changes);
