@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <cstring>
 
 #include <algorithm>
 #include <cerrno>
@@ -142,11 +143,21 @@ Result<void> Log::Impl::write_batches(const SegmentPtr& segment, std::span<const
         return fail(ErrorCode::record_list_too_large, "a segment cannot be larger than 2 GiB");
     }
     const auto written = segment->file->write_at(pieces, position);
-    if (written) return {};
+    if (written) {
+        if (std::exchange(writes_fail, false)) {
+            log::info("{}: writing again", options.topic_partition.to_string());
+        }
+        return {};
+    }
     // A torn tail would hide everything behind it from readers and from recovery.
     if (const auto cut = segment->file->truncate(position); !cut) return go_offline(written.error());
-    log::error("{}: append of {} bytes at position {} of segment {} failed (errno {}); the torn tail was cut off",
-               options.topic_partition.to_string(), bytes, position, segment->base_offset, written.error().os_errno);
+    if (!std::exchange(writes_fail, true)) {  // said once, however many clients try again
+        log::error(
+            "{}: append of {} bytes at position {} of segment {} failed: {}; nothing of it is in the log, and writes "
+            "are refused until one succeeds",
+            options.topic_partition.to_string(), bytes, position, segment->base_offset,
+            std::strerror(written.error().os_errno));
+    }
     // A full disk heals when something is deleted; anything else is a disk that dies.
     if (written.error().os_errno != ENOSPC && written.error().os_errno != EDQUOT) report_disk_failure(written.error());
     return fail(written.error());

@@ -72,6 +72,7 @@ struct Log::Impl {
     std::atomic<std::int64_t> last_used_ms{0};
     std::atomic<bool> may_have_aborted{false};
     std::atomic<bool> offline{false};
+    bool writes_fail = false;  // under the append lock: the last write failed and was taken back
     std::atomic<bool> closed{false};
 
     std::string path_of(std::string_view file_name) const;  // state lock, or before the log is shared
