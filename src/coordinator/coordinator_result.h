@@ -102,6 +102,9 @@ private:
     std::shared_ptr<Deliver> state_;
 };
 
+// What an append's error means to a client of a coordinator. Kafka: CoordinatorOperationExceptionHelper.
+ErrorCode coordinator_error_of(ErrorCode append_error);
+
 // What an operation on a shard wants written, and what it answers once that is committed.
 //
 // Operations decide and touch nothing; the records' replay changes the state, at once. An operation that changed the

@@ -79,9 +79,9 @@ public:
         return !is_done_;
     }
     void resume() {
-        if (io::Reactor::current() != home_) return home_->resume(caller_);
+        // Never from inside another operation: the caller's next request would run on a state in the midst of a change.
+        if (io::Reactor::current() != home_ || !is_submitting_) return home_->resume(caller_);
         is_done_ = true;
-        if (!is_submitting_) caller_.resume();
     }
 
 private:
