@@ -16,7 +16,7 @@
 namespace odr::coordinator {
 
 enum class GroupType : std::uint8_t { unknown, consumer, classic, share, streams };
-// Gives: Kafka's spelling in ListGroups, such as "Consumer".
+// Gives: Kafka's spelling in ListGroups, such as "consumer".
 std::string_view to_string(GroupType type);
 
 // When the offsets of a group expire. Kafka: OffsetExpirationConditionImpl.

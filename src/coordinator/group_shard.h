@@ -9,7 +9,6 @@
 namespace odr::coordinator {
 
 class ClassicGroups;
-class ConsumerGroups;
 class OffsetStore;
 
 // Everything of the groups that hash to one partition of __consumer_offsets. A pure state machine: it reads the world
@@ -17,9 +16,8 @@ class OffsetStore;
 //
 // Its parts, each with a file of its own:
 //   classic_groups.h   ClassicGroups(ShardContext&, GroupRegistry&)                    JoinGroup, SyncGroup, ...
-//   consumer_groups.h  ConsumerGroups(ShardContext&, GroupRegistry&, ClassicGroups&)   KIP-848
 //   offset_store.h     OffsetStore(ShardContext&, GroupRegistry&, maker of groups)     committed offsets
-// ClassicGroups also makes the empty group that stands for offsets without members: Group& get_or_create_simple(id).
+// ClassicGroups also makes the empty group that stands for offsets without members.
 //
 // Operations on the parts are of two shapes; handlers call them through GroupCoordinator (group_coordinator.h):
 //   Result<CoordinatorResult<Response>> op(arguments...)                        answers when its records are committed
@@ -37,7 +35,6 @@ public:
     ShardContext& context() { return context_; }
     GroupRegistry& groups() { return groups_; }
     ClassicGroups& classic_groups() { return *classic_groups_; }
-    ConsumerGroups& consumer_groups() { return *consumer_groups_; }
     OffsetStore& offsets() { return *offsets_; }
 
     // Errors: invalid_record; unsupported_version for a type no part knows.
@@ -54,7 +51,6 @@ private:
     ShardContext& context_;
     GroupRegistry groups_;
     std::unique_ptr<ClassicGroups> classic_groups_;
-    std::unique_ptr<ConsumerGroups> consumer_groups_;
     std::unique_ptr<OffsetStore> offsets_;
 };
 

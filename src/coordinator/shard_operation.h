@@ -84,6 +84,9 @@ public:
         is_done_ = true;
     }
 
+    // Never from inside whoever calls this.
+    void resume_later() { home_->resume(caller_); }
+
 private:
     std::coroutine_handle<> caller_;
     io::Reactor* home_ = nullptr;
@@ -150,7 +153,8 @@ public:
 
     bool await_ready() const { return shard == nullptr; }
     bool await_suspend(std::coroutine_handle<> caller) {
-        return caller_.suspend(caller, *reactor_, [this] { submit_to_shard(*this); });
+        caller_.suspend(caller, *reactor_, [this] { submit_to_shard(*this); });
+        return true;
     }
     Result<Response> await_resume() {
         if (response_) return std::move(*response_);
@@ -188,7 +192,7 @@ private:
     };
 
     void complete_one() {
-        if (--missing_ == 0) caller_.resume();
+        if (--missing_ == 0) caller_.resume_later();
     }
 
     io::Reactor* const reactor_;

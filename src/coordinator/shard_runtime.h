@@ -115,6 +115,7 @@ private:
     static io::Task<void> write_batches(std::shared_ptr<ShardRuntime> self);
     void committed(Batch batch);
     void reload(ErrorCode why);
+    void load_after_write();
     void fail_all(ErrorCode why);
     void drop_state();
     void arm(NamedTimer& timer);
@@ -138,6 +139,7 @@ private:
     std::shared_ptr<ShardRuntime> planned_;  // this, while a write will start at the turn's end
     bool is_writing_ = false;
     bool is_reading_log_ = false;
+    bool loads_after_write_ = false;
     std::vector<std::move_only_function<void()>> when_idle_;
     std::unordered_map<std::string, std::unique_ptr<NamedTimer>, GroupIdHash, std::equal_to<>> timers_;
 };

@@ -288,7 +288,21 @@ BrokerServer::Step BrokerServer::load_logs() {
     images_.add_publisher(*local_partitions_);
     partition_reports_ = std::make_unique<PartitionReports>(*controller_, *logs_, config_->node_id());
     images_.add_publisher(*partition_reports_);
+    start_groups();
     return {};
+}
+
+// After the partitions' publisher: the coordinator's shards live on partitions that are open.
+void BrokerServer::start_groups() {
+    std::vector<io::Reactor*> reactors;
+    for (const auto& processor : sockets_->processors()) reactors.push_back(&processor->reactor());
+    const coordinator::ShardEnvironment environment{
+        .clock = &clock_, .random = &random_, .pool = &pool_, .images = &images_};
+    groups_ = std::make_unique<coordinator::GroupCoordinator>(
+        environment, *replicas_, std::move(reactors), config_->node_id(),
+        [this] { return coordinator::GroupSettings::from(*dynamic_config_->current()); });
+    services_.groups = groups_.get();
+    images_.add_publisher(*groups_);
 }
 
 BrokerServer::Step BrokerServer::register_broker() {
@@ -335,6 +349,7 @@ BrokerServer::Step BrokerServer::unfence_broker() {
 
 void BrokerServer::serve() {
     sockets_->start();
+    is_serving_ = true;
     sockets_->accept();
     background_ = std::thread{[this] { run_background(); }};
 }
@@ -381,6 +396,7 @@ void BrokerServer::stop() {
     if (background_.joinable()) background_.join();
     if (sockets_ != nullptr) sockets_->stop_accepting();
     if (controller_ != nullptr && broker_epoch_ >= 0) leave_cluster();
+    if (is_serving_) groups_->stop();
     if (replicas_ != nullptr) replicas_->close_all();
     if (sockets_ != nullptr) sockets_->stop();
     if (controller_ != nullptr) controller_->stop();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/config/broker_config.h"
+#include "coordinator/group_coordinator.h"
 #include "io/blocking_pool.h"
 #include "io/file_system.h"
 #include "metadata/image_holder.h"
@@ -66,6 +67,7 @@ private:
     Step bind_listeners();
     Step start_controller();
     Step load_logs();
+    void start_groups();
     Step register_broker();
     Step unfence_broker();
     void serve();
@@ -96,11 +98,13 @@ private:
     std::unique_ptr<DynamicConfig> dynamic_config_;
     std::unique_ptr<LocalPartitions> local_partitions_;
     std::unique_ptr<PartitionReports> partition_reports_;
+    std::unique_ptr<coordinator::GroupCoordinator> groups_;
     std::unique_ptr<metadata::SnapshotGenerator> snapshots_;
     std::unique_ptr<io::FileLock> metadata_directory_lock_;  // where metadata.log.dir is not one of log.dirs
     std::unique_ptr<SocketServer> sockets_;
     std::vector<config::Listener> bound_;  // as configured, with the ports in use
     std::int64_t broker_epoch_ = -1;
+    bool is_serving_ = false;  // the reactors run
 
     std::thread background_;
     std::mutex background_mutex_;

@@ -13,6 +13,9 @@ class ImageHolder;
 namespace odr::replication {
 class ReplicaManager;
 }
+namespace odr::coordinator {
+class GroupCoordinator;
+}
 namespace odr::controller {
 class Controller;
 }
@@ -43,6 +46,7 @@ struct Services {
     storage::LogManager* logs = nullptr;
     raft::MetadataLog* metadata_log = nullptr;
     controller::Controller* controller = nullptr;
+    coordinator::GroupCoordinator* groups = nullptr;
     FetchSessionCache* fetch_sessions = nullptr;
     ProducerIdManager* producer_ids = nullptr;
     ConnectionQuotas* connection_quotas = nullptr;

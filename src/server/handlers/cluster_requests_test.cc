@@ -188,8 +188,6 @@ struct CoordinatorRow {
     ErrorCode want;
 };
 constexpr CoordinatorRow kCoordinators[] = {
-    {"a group, alone", 3, 0, "g", ErrorCode::coordinator_not_available},
-    {"a group, in a batch", 4, 0, "g", ErrorCode::coordinator_not_available},
     {"a transaction", 5, 1, "t", ErrorCode::coordinator_not_available},
     {"a share partition", 6, 2, "g:AAAAAAAAAAAAAAAAAAAAAQ:0", ErrorCode::coordinator_not_available},
     {"a share partition before its time", 5, 2, "g:AAAAAAAAAAAAAAAAAAAAAQ:0", ErrorCode::invalid_request},
@@ -197,17 +195,52 @@ constexpr CoordinatorRow kCoordinators[] = {
     {"a type that does not exist", 6, 7, "g", ErrorCode::invalid_request},
 };
 
+FindCoordinatorAnswer find_coordinator(const TestCluster& cluster, std::int16_t version, std::int8_t type,
+                                       std::string_view key) {
+    protocol::FindCoordinatorRequest request{.key = key, .key_type = type, .coordinator_keys = {}};
+    if (version >= 4) request.coordinator_keys = {key};
+    return answer_find_coordinator(request, {.image = cluster.image(), .version = version, .listener = "CLIENT"});
+}
+
 TEST(FindCoordinator, SaysThatThereIsNoneOrWhatIsWrong) {
+    const TestCluster cluster;
     for (const CoordinatorRow& row : kCoordinators) {
-        protocol::FindCoordinatorRequest request{.key = row.key, .key_type = row.type, .coordinator_keys = {}};
-        if (row.version >= 4) request.coordinator_keys = {row.key};
-        const auto response = answer_find_coordinator(request, row.version);
-        const bool is_batch = row.version >= 4;
-        ASSERT_EQ(response.coordinators.size(), is_batch ? 1U : 0U) << row.name;
-        const std::int16_t code = is_batch ? response.coordinators[0].error_code : response.error_code;
-        EXPECT_EQ(name_of(code), to_string(row.want)) << row.name;
-        EXPECT_EQ(is_batch ? response.coordinators[0].node_id : response.node_id, -1) << row.name;
+        const auto response = find_coordinator(cluster, row.version, row.type, row.key).response;
+        ASSERT_EQ(response.coordinators.size(), 1U) << row.name;
+        EXPECT_EQ(name_of(response.coordinators[0].error_code), to_string(row.want)) << row.name;
+        EXPECT_EQ(response.coordinators[0].node_id, -1) << row.name;
     }
+}
+
+// Group "g" has Java's hash 103, "groß" 3182093: 1 and 2 of three partitions.
+std::string where(const TestCluster& cluster, std::int16_t version, std::string_view group) {
+    const auto answer = find_coordinator(cluster, version, 0, group);
+    const auto& response = answer.response;
+    const std::string create = answer.to_create.empty() ? "" : " make " + std::string{answer.to_create[0]};
+    if (version < 4) {
+        return fmt::format("{} {} {}:{}{}", name_of(response.error_code), response.node_id, response.host,
+                           response.port, create);
+    }
+    const auto& one = response.coordinators.at(0);
+    return fmt::format("{} {} {}:{}{}", name_of(one.error_code), one.node_id, one.host, one.port, create);
+}
+
+TEST(FindCoordinator, OfAGroupIsTheLeaderOfItsPartition) {
+    TestCluster cluster;
+    cluster.broker(1).broker(2).topic("__consumer_offsets", 9);
+    cluster.partition(9, 0, {1}, 1).partition(9, 1, {2}, 2).partition(9, 2, {1}, 1);
+    EXPECT_EQ(where(cluster, 3, "g"), "NONE 2 b2:9092");
+    EXPECT_EQ(where(cluster, 4, "g"), "NONE 2 b2:9092");
+    EXPECT_EQ(where(cluster, 6, "gro\xc3\x9f"), "NONE 1 b1:9092");
+}
+
+TEST(FindCoordinator, OfAGroupIsNotAvailableWithoutTopicOrBroker) {
+    TestCluster cluster;
+    cluster.broker(1).broker(2, true);
+    EXPECT_EQ(where(cluster, 3, "g"), "COORDINATOR_NOT_AVAILABLE -1 :-1 make __consumer_offsets");
+    EXPECT_EQ(where(cluster, 6, "g"), "COORDINATOR_NOT_AVAILABLE -1 :-1 make __consumer_offsets");
+    cluster.topic("__consumer_offsets", 9).partition(9, 0, {2}, 2);
+    EXPECT_EQ(where(cluster, 6, "g"), "COORDINATOR_NOT_AVAILABLE -1 :-1");
 }
 
 // --- ListConfigResources
