@@ -238,6 +238,8 @@ CoordinatorResult<Nothing> ClassicGroups::replace_static_member(ClassicGroup& gr
     StaticReturn back{.old_member_id = old_member_id, .new_member_id = new_member_id};
     back.old_leader = group.generation().leader_id.value_or("");
     back.version = requester.api_version;
+    // The old one will not ask for its assignment any more, and is not missed.
+    note_synced(group, old_member_id);
     ClassicGroupMember& member = group.replace_static_member(old_member_id, new_member_id);
     back.old_terms = {member.supported_protocols, member.rebalance_timeout_ms, member.session_timeout_ms};
     context_.cancel(session_timer(group.id(), old_member_id));
