@@ -17,6 +17,7 @@ struct LogDirectory {
     Uuid id{};
     std::unique_ptr<io::FileLock> lock;
     std::atomic<bool> offline{false};
+    std::size_t log_count = 0;  // under LogManager's mutex
     bool had_clean_shutdown = false;
     bool loaded = false;                                                   // all its logs are
     OffsetCheckpoint recovery_points, log_start_offsets, high_watermarks;  // as read at start

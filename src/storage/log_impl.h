@@ -71,6 +71,7 @@ struct Log::Impl {
     std::atomic<std::int64_t> unflushed_since_ms{0};
     std::atomic<std::int64_t> last_used_ms{0};
     std::atomic<bool> may_have_aborted{false};
+    bool topic_id_is_unsynced = false;  // under the flush lock: partition.metadata is new
     std::atomic<bool> offline{false};
     bool writes_fail = false;  // under the append lock: the last write failed and was taken back
     std::atomic<bool> closed{false};
@@ -87,6 +88,7 @@ struct Log::Impl {
     // The first failure that could not be undone: no append, no flush any more.
     std::unexpected<Error> go_offline(const Error& error);
     void report_disk_failure(const Error& error);
+    Result<void> sync_topic_id(io::MayBlock);  // under the flush lock
 
     // --- log_read.cc
     Result<ReadPlan> plan(const ReadRequest& request, Access access) const;

@@ -39,6 +39,7 @@ private:
         names_.erase(name);
         return files().remove(path(name));
     }
+    Result<void> start_new();
     Result<void> list();
     Result<void> finish_interrupted_cleaning();
     Result<void> make_segments();
@@ -235,14 +236,27 @@ Result<void> LogLoader::load_producers(Offset end) {
     return log_.rebuild_producers(may_block_, end);
 }
 
+// A log that was never there: a folder and its topic's id, without a sync, for the metadata log knows both. So a topic
+// of thousands of partitions takes a moment.
+Result<void> LogLoader::start_new() {
+    ODR_CHECK(files().create_directories(log_.options.directory));
+    ODR_CHECK(make_segments());
+    const std::int64_t start = log_.options.log_start_offset.raw();
+    log_.log_end_offset = log_.log_start_offset = log_.high_watermark = log_.recovery_point = start;
+    if (log_.options.new_topic_id.is_zero()) return {};
+    const std::string text = encode_partition_metadata(log_.options.new_topic_id);
+    ODR_TRY(file, files().open(path(kPartitionMetadata), io::OpenMode::truncate));
+    ODR_CHECK(file->write_at(as_bytes(text), 0));
+    log_.topic_id = log_.options.new_topic_id;
+    log_.topic_id_is_unsynced = true;
+    return {};
+}
+
 Result<void> LogLoader::load() {
     log_.folder_is_dirty = true;
-    if (!files().exists(log_.options.directory)) {
-        ODR_CHECK(files().create_directories(log_.options.directory));
-    } else {
-        ODR_CHECK(list());
-        ODR_CHECK(finish_interrupted_cleaning());
-    }
+    if (!files().exists(log_.options.directory)) return start_new();
+    ODR_CHECK(list());
+    ODR_CHECK(finish_interrupted_cleaning());
     read_small_files();
     ODR_CHECK(make_segments());
     ODR_CHECK(recover_unflushed());

@@ -269,6 +269,13 @@ Result<void> Log::Impl::sync_segment(io::MayBlock may_block, const SegmentPtr& s
     return {};
 }
 
+Result<void> Log::Impl::sync_topic_id(io::MayBlock may_block) {
+    ODR_TRY(file, environment.files->open(path_of(kPartitionMetadata), io::OpenMode::read_write));
+    ODR_CHECK(file->sync(may_block));
+    topic_id_is_unsynced = false;
+    return {};
+}
+
 Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
     Impl& log = *impl_;
     std::lock_guard flushing{log.flush_mutex};
@@ -291,6 +298,7 @@ Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
     const auto sync_all = [&]() -> Result<void> {
         for (const auto& segment : segments) ODR_CHECK(log.sync_segment(may_block, segment, segment != active));
         ODR_CHECK(log.write_epochs(may_block));
+        if (log.topic_id_is_unsynced) ODR_CHECK(log.sync_topic_id(may_block));
         if (folder_is_dirty) ODR_CHECK(log.environment.files->sync_directory(may_block, directory()));
         return {};
     };

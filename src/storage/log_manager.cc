@@ -105,22 +105,23 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
     LogDirectory* chosen = nullptr;
     {
         std::lock_guard guard{manager.mutex};
-        std::unordered_map<const LogDirectory*, std::size_t> counts;
-        for (const auto& [name, entry] : manager.logs) ++counts[entry.directory];
         for (const auto& directory : manager.directories) {
             if (directory->offline) continue;
             if (directory_id && directory->id == *directory_id) {
                 chosen = directory.get();
                 break;
             }
-            if (chosen == nullptr || counts[directory.get()] < counts[chosen]) chosen = directory.get();
+            if (chosen == nullptr || directory->log_count < chosen->log_count) chosen = directory.get();
         }
     }
     if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory is online");
     const std::string folder = chosen->path_of(topic_partition.to_string());
     LogOpenOptions options = manager.open_options(*chosen, folder, topic_partition, std::move(config));
     // The checkpoints of the start speak of a log that was there then, not of this new one.
-    if (!manager.files.exists(folder)) options.log_start_offset = options.recovery_point = Offset{0};
+    if (!manager.files.exists(folder)) {
+        options.log_start_offset = options.recovery_point = Offset{0};
+        options.new_topic_id = topic_id;
+    }
     auto made = open_log(may_block, manager.environment(), std::move(options));
     if (!made) {
         manager.environment().on_disk_failure(chosen->path, made.error());
@@ -129,6 +130,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
     if (!topic_id.is_zero()) ODR_CHECK((*made)->assign_topic_id(may_block, topic_id));
     std::lock_guard guard{manager.mutex};
     manager.logs[topic_partition] = {*made, chosen};
+    ++chosen->log_count;
     return *made;
 }
 
@@ -141,6 +143,7 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
         const auto found = manager.logs.find(topic_partition);
         if (found == manager.logs.end()) return {};
         entry = found->second;
+        --entry.directory->log_count;
         manager.logs.erase(found);
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
@@ -160,6 +163,7 @@ Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition
         const auto found = manager.logs.find(topic_partition);
         if (found == manager.logs.end()) return {};
         entry = found->second;
+        --entry.directory->log_count;
         manager.logs.erase(found);
     }
     return entry.log->retire(

@@ -156,6 +156,7 @@ Result<void> LogManager::Impl::load_one(io::MayBlock may_block, LogDirectory& di
     }
     std::lock_guard guard{mutex};
     const auto [existing, is_new] = logs.emplace(name, Entry{log, &directory});
+    directory.log_count += is_new ? 1 : 0;
     if (!is_new) {
         log::error("{} stands in both {} and {}; remove one of them", name.to_string(),
                    existing->second.directory->path, directory.path);
