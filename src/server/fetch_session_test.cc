@@ -1,0 +1,201 @@
+#include "server/fetch_session.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace odr::server {
+namespace {
+
+using protocol::FetchRequest;
+
+constexpr std::int16_t kByName = 12;
+constexpr std::int16_t kById = 13;
+constexpr ByteView kNoBytes{};
+
+// A client with one session; partitions of the topic "t", or of the topic with id 7.
+class FetchSessionTest : public testing::Test {
+protected:
+    FetchRequest request(std::int32_t session_id, std::int32_t epoch, std::vector<std::pair<int, std::int64_t>> wanted,
+                         std::vector<std::int32_t> forgotten = {}) {
+        FetchRequest out;
+        out.session_id = session_id;
+        out.session_epoch = epoch;
+        if (!wanted.empty()) {
+            auto& topic = out.topics.emplace_back();
+            topic.topic = "t";
+            for (const auto& [partition, offset] : wanted) {
+                auto& asked = topic.partitions.emplace_back();
+                asked.partition = partition;
+                asked.fetch_offset = offset;
+                asked.partition_max_bytes = 1000;
+            }
+        }
+        if (!forgotten.empty()) out.forgotten_topics_data.push_back({.topic = "t", .partitions = forgotten});
+        return out;
+    }
+    // The partitions that a fetch asks for: "0@5 1@0".
+    static std::string asked(const FetchContext& context) {
+        std::string out;
+        for (const FetchTarget& target : context.targets()) {
+            out += fmt::format("{}{}@{}", out.empty() ? "" : " ", target.partition, target.fetch_offset.raw());
+        }
+        return out;
+    }
+    struct Found {
+        int partition;
+        std::int64_t high_watermark = 10;
+        bool has_records = false;
+        ErrorCode error = ErrorCode::none;
+    };
+    // The partitions that the answer names.
+    std::string answered(FetchContext& context, const std::vector<Found>& found) {
+        std::vector<FetchedPartition> all;
+        for (const Found& each : found) {
+            FetchedPartition& one = all.emplace_back();
+            for (const FetchTarget& target : context.targets()) {
+                if (target.partition == each.partition) one.target = target;
+            }
+            one.data.partition_index = each.partition;
+            one.data.high_watermark = each.high_watermark;
+            one.data.log_start_offset = 0;
+            one.data.error_code = static_cast<std::int16_t>(each.error);
+            one.data.records = each.has_records ? protocol::Records::external(0, 100) : protocol::Records{kNoBytes};
+        }
+        const auto session = context.close(all, now_ms_);
+        if (!session) return std::string{to_string(session.error().code)};
+        session_id_ = *session;
+        std::string out;
+        for (const FetchedPartition& each : all)
+            out += (out.empty() ? "" : " ") + std::to_string(each.target.partition);
+        return out;
+    }
+    Result<FetchContext> open(const FetchRequest& made, std::int16_t version = kByName) {
+        return FetchContext::open(cache_, made, version, now_ms_);
+    }
+    void start_session(int partitions) {
+        std::vector<std::pair<int, std::int64_t>> wanted;
+        std::vector<Found> found;
+        for (int i = 0; i < partitions; ++i) {
+            wanted.emplace_back(i, 0);
+            found.push_back({.partition = i});
+        }
+        auto context = open(request(0, 0, wanted));
+        ASSERT_TRUE(context);
+        answered(*context, found);
+        ASSERT_NE(session_id_, 0);
+    }
+
+    SeededRandom random_{3};
+    FetchSessionCache cache_{2, random_};
+    std::int64_t now_ms_ = 1000;
+    std::int32_t session_id_ = 0;
+};
+
+TEST_F(FetchSessionTest, AFullFetchNamesEverythingAndStartsASession) {
+    auto context = open(request(0, 0, {{0, 5}, {1, 0}}));
+    ASSERT_TRUE(context);
+    EXPECT_EQ(asked(*context), "0@5 1@0");
+    EXPECT_EQ(answered(*context, {{.partition = 0}, {.partition = 1}}), "0 1");
+    EXPECT_NE(session_id_, 0);
+    EXPECT_EQ(cache_.size(), 1u);
+}
+
+TEST_F(FetchSessionTest, TheFinalEpochFetchesWithoutASessionAndEndsTheOneNamed) {
+    start_session(1);
+    auto context = open(request(session_id_, -1, {{0, 0}}));
+    ASSERT_TRUE(context);
+    EXPECT_EQ(answered(*context, {{.partition = 0}}), "0");
+    EXPECT_EQ(session_id_, 0);
+    EXPECT_EQ(cache_.size(), 0u);
+}
+
+TEST_F(FetchSessionTest, AnIncrementalFetchAsksForWhatItNamedBeforeAndHearsOnlyNews) {
+    start_session(3);
+    auto context = open(request(session_id_, 1, {{1, 7}}));
+    ASSERT_TRUE(context);
+    EXPECT_EQ(asked(*context), "0@0 1@7 2@0");
+    EXPECT_EQ(answered(*context, {{.partition = 0}, {.partition = 1, .has_records = true}, {.partition = 2}}), "1");
+}
+
+TEST_F(FetchSessionTest, AMovedHighWatermarkIsNewsOnce) {
+    start_session(1);
+    auto first = open(request(session_id_, 1, {}));
+    EXPECT_EQ(answered(*first, {{.partition = 0, .high_watermark = 11}}), "0");
+    auto second = open(request(session_id_, 2, {}));
+    EXPECT_EQ(answered(*second, {{.partition = 0, .high_watermark = 11}}), "");
+}
+
+TEST_F(FetchSessionTest, AnErrorIsToldEachTimeAndItsEndToo) {
+    start_session(1);
+    const Found failing{.partition = 0, .error = ErrorCode::not_leader_or_follower};
+    for (const std::int32_t epoch : {1, 2}) {
+        auto context = open(request(session_id_, epoch, {}));
+        EXPECT_EQ(answered(*context, {failing}), "0");
+    }
+    auto well = open(request(session_id_, 3, {}));
+    EXPECT_EQ(answered(*well, {{.partition = 0}}), "0");
+    auto quiet = open(request(session_id_, 4, {}));
+    EXPECT_EQ(answered(*quiet, {{.partition = 0}}), "");
+}
+
+TEST_F(FetchSessionTest, APartitionThatGaveRecordsGoesToTheEndOfTheLine) {
+    start_session(3);
+    auto first = open(request(session_id_, 1, {}));
+    answered(*first, {{.partition = 0, .has_records = true}, {.partition = 1}, {.partition = 2}});
+    auto second = open(request(session_id_, 2, {}));
+    EXPECT_EQ(asked(*second), "1@0 2@0 0@0");
+}
+
+TEST_F(FetchSessionTest, ForgottenPartitionsAreNotFetchedAndForgettingAllEndsTheSession) {
+    start_session(2);
+    auto context = open(request(session_id_, 1, {}, {0}));
+    EXPECT_EQ(asked(*context), "1@0");
+    answered(*context, {{.partition = 1}});
+    auto last = open(request(session_id_, 2, {}, {1}));
+    ASSERT_TRUE(last);
+    EXPECT_EQ(asked(*last), "");
+    EXPECT_EQ(cache_.size(), 0u);
+}
+
+TEST_F(FetchSessionTest, WrongSessionsAndEpochsAreRefused) {
+    start_session(1);
+    const struct {
+        const char* name;
+        std::int32_t session_id, epoch;
+        std::int16_t version;
+        ErrorCode want;
+    } kCases[] = {
+        {"no such session", session_id_ + 1, 1, kByName, ErrorCode::fetch_session_id_not_found},
+        {"an epoch ahead", session_id_, 2, kByName, ErrorCode::invalid_fetch_session_epoch},
+        {"an epoch behind", session_id_, 7, kByName, ErrorCode::invalid_fetch_session_epoch},
+        {"ids in a session of names", session_id_, 1, kById, ErrorCode::fetch_session_topic_id_error},
+    };
+    for (const auto& each : kCases) {
+        const auto context = open(request(each.session_id, each.epoch, {}), each.version);
+        ASSERT_FALSE(context) << each.name;
+        EXPECT_EQ(context.error().code, each.want) << each.name;
+    }
+}
+
+TEST_F(FetchSessionTest, TheSlowerOfTwoRequestsWithOneSessionIsRefused) {
+    start_session(1);
+    auto slow = open(request(session_id_, 1, {}));
+    auto quick = open(request(session_id_, 2, {}));
+    ASSERT_TRUE(slow && quick);
+    EXPECT_EQ(answered(*quick, {{.partition = 0}}), "");
+    EXPECT_EQ(answered(*slow, {{.partition = 0}}), "INVALID_FETCH_SESSION_EPOCH");
+}
+
+TEST_F(FetchSessionTest, AFullCacheGivesNoSessionUntilOneIsStale) {
+    start_session(1);
+    start_session(1);
+    auto refused = open(request(0, 0, {{0, 0}}));
+    answered(*refused, {{.partition = 0}});
+    EXPECT_EQ(session_id_, 0);
+    now_ms_ += FetchSessionCache::kEvictionMs + 1;
+    start_session(1);
+    EXPECT_EQ(cache_.size(), 2u);
+}
+
+}  // namespace
+}  // namespace odr::server
