@@ -76,8 +76,9 @@ void add_format(CLI::App& app, int& status) {
                         "The voters of a dynamic quorum: id@host:port:directory-id,...");
     command->add_option("-r,--release-version", options->release_version,
                         "The release to start at, such as 4.3 or 4.3-IV0");
-    command->add_option("-f,--feature", options->features, "A feature's level, such as share.version=1");
-    command->add_option("-S,--add-scram", options->scram, "A SCRAM credential to begin with");
+    command->add_option("-f,--feature", options->features, "A feature's level, such as share.version=1")
+        ->allow_extra_args(false);
+    command->add_option("-S,--add-scram", options->scram, "A SCRAM credential to begin with")->allow_extra_args(false);
     command->add_flag("-g,--ignore-formatted", options->ignore_formatted,
                       "Leave directories alone that are formatted already");
     command->callback([options, &status] { status = format(*options); });

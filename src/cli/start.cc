@@ -137,7 +137,8 @@ void add_start(CLI::App& app, int& status) {
     auto options = std::make_shared<StartOptions>();
     command->add_option("properties", options->config_file,
                         "server.properties; without it a node for development on 127.0.0.1:9092");
-    command->add_option("--override", options->overrides, "key=value, over the file; may be given again");
+    command->add_option("--override", options->overrides, "key=value, over the file; may be given again")
+        ->allow_extra_args(false);
     command->add_flag("--verbose", options->verbose, "Say more");
     command->callback([options, &status] { status = start(*options); });
 }
