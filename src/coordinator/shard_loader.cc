@@ -100,7 +100,7 @@ private:
 
     void skip(Offset offset, std::string_view why) {
         ++loaded_.skipped;
-        log::warn("{}: the record at offset {} is left out: {}", log_.topic_partition().to_string(), offset, why);
+        log::warn("{}: the record at offset {} is left out: {}", log_.topic_partition().to_string(), offset.raw(), why);
     }
 
     const io::MayBlock may_block_;

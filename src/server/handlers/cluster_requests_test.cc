@@ -212,7 +212,7 @@ TEST(FindCoordinator, SaysThatThereIsNoneOrWhatIsWrong) {
     }
 }
 
-// Group "g" has Java's hash 103, "groß" 3182093: 1 and 2 of three partitions.
+// Group "g" has Java's hash 103, "groß" 3181691: 1 and 2 of three partitions.
 std::string where(const TestCluster& cluster, std::int16_t version, std::string_view group) {
     const auto answer = find_coordinator(cluster, version, 0, group);
     const auto& response = answer.response;
