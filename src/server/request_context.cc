@@ -15,6 +15,14 @@ std::shared_ptr<const metadata::MetadataImage> RequestContext::shared_image() co
 replication::PartitionCache& RequestContext::partitions() const { return connection_.processor().state().partitions; }
 
 protocol::Records RequestContext::external(storage::FileSlice slice) {
+    if (slice.length <= kCopiedSliceMax) {
+        const auto bytes = std::make_shared_for_overwrite<std::uint8_t[]>(slice.length);
+        const auto got = slice.file->read_at({bytes.get(), slice.length}, slice.position);
+        if (got && *got == slice.length) {
+            owners_.push_back(bytes);
+            return protocol::Records{ByteView{bytes.get(), slice.length}};
+        }
+    }
     const auto size = static_cast<std::uint32_t>(slice.length);
     slices_.push_back(std::move(slice));
     return protocol::Records::external(slices_.size() - 1, size);

@@ -64,7 +64,9 @@ public:
     // Keeps a text alive until the answer is encoded, for the views in responses.
     std::string_view keep(std::string text) { return kept_.emplace_back(std::move(text)); }
     void keep_alive(std::shared_ptr<const void> owner) { owners_.push_back(std::move(owner)); }
-    // Bytes of a segment as a response field; they leave by sendfile.
+    // Bytes of a segment as a response field; they leave by sendfile. Only small ones are copied between their
+    // neighbours: one read and one send then do the work of two sends and a sendfile.
+    // Needs: the slice is in the page cache.
     protocol::Records external(storage::FileSlice slice);
 
     // For a request that Kafka answers by closing the connection.
@@ -92,6 +94,7 @@ public:
 
 private:
     friend class Connection;
+    static constexpr std::size_t kCopiedSliceMax = std::size_t{16} << 10;
     bool wants_answer() const;
     protocol::Buffer& begin_answer();
     void end_answer(protocol::Writer& writer);
