@@ -132,36 +132,29 @@ Result<CoordinatorResult<OffsetCommitResponse>> OffsetStore::commit(const Offset
 Result<CoordinatorResult<OffsetStore::FetchedGroup>> OffsetStore::fetch(
     const OffsetFetchRequest::OffsetFetchRequestGroup& request, bool require_stable) const {
     CoordinatorResult<FetchedGroup> result;
-    FetchedGroup& out = result.response;
-    out.message.group_id = request.group_id;
-    const Group* const group = groups_.find(request.group_id);
-    if (group != nullptr) {
+    result.response.message.group_id = request.group_id;
+    bool is_there = false;
+    if (const Group* const group = groups_.find(request.group_id)) {
         const Result<void> valid = group->validate_offset_fetch(request.member_id, request.member_epoch);
         if (!valid && valid.error().code != ErrorCode::group_id_not_found) return fail(valid.error());
-        if (!valid) return result;
+        is_there = valid.has_value();
     }
-    const auto is_unstable = [&](std::string_view topic, std::int32_t partition) {
-        return require_stable && has_pending(request.group_id, topic, partition);
-    };
-    if (!request.topics) {
-        const auto found = offsets_.find(request.group_id);
-        if (found == offsets_.end()) return result;
-        for (const auto& [name, partitions] : found->second) {
-            FetchedTopic& topic = out.message.topics.emplace_back(FetchedTopic{.name = out.keep(name)});
-            for (const auto& [index, offset] : partitions) {
-                topic.partitions.push_back(is_unstable(name, index)
-                                               ? nothing_committed(index, ErrorCode::unstable_offset_commit)
-                                               : committed(index, offset, out));
-            }
-        }
-        return result;
+    if (request.topics) {
+        add_wanted(request, require_stable, is_there, result.response);
+    } else if (is_there) {
+        add_all(request.group_id, require_stable, result.response);
     }
+    return result;
+}
+
+void OffsetStore::add_wanted(const OffsetFetchRequest::OffsetFetchRequestGroup& request, bool require_stable,
+                             bool is_there, FetchedGroup& out) const {
     for (const auto& wanted : *request.topics) {
         FetchedTopic& topic =
             out.message.topics.emplace_back(FetchedTopic{.name = wanted.name, .topic_id = wanted.topic_id});
         for (const std::int32_t index : wanted.partition_indexes) {
-            const CommittedOffset* const offset = find(request.group_id, wanted.name, index);
-            if (is_unstable(wanted.name, index)) {
+            const CommittedOffset* const offset = is_there ? find(request.group_id, wanted.name, index) : nullptr;
+            if (require_stable && has_pending(request.group_id, wanted.name, index)) {
                 topic.partitions.push_back(nothing_committed(index, ErrorCode::unstable_offset_commit));
             } else if (offset == nullptr || are_different_topics(offset->topic_id, wanted.topic_id)) {
                 topic.partitions.push_back(nothing_committed(index));
@@ -170,7 +163,19 @@ Result<CoordinatorResult<OffsetStore::FetchedGroup>> OffsetStore::fetch(
             }
         }
     }
-    return result;
+}
+
+void OffsetStore::add_all(std::string_view group_id, bool require_stable, FetchedGroup& out) const {
+    const auto found = offsets_.find(group_id);
+    if (found == offsets_.end()) return;
+    for (const auto& [name, partitions] : found->second) {
+        FetchedTopic& topic = out.message.topics.emplace_back(FetchedTopic{.name = out.keep(name)});
+        for (const auto& [index, offset] : partitions) {
+            topic.partitions.push_back(require_stable && has_pending(group_id, name, index)
+                                           ? nothing_committed(index, ErrorCode::unstable_offset_commit)
+                                           : committed(index, offset, out));
+        }
+    }
 }
 
 const CommittedOffset* OffsetStore::find_in(const Groups& offsets, std::string_view group_id, std::string_view topic,

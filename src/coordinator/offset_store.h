@@ -85,6 +85,9 @@ private:
     static const CommittedOffset* find_in(const Groups& offsets, std::string_view group_id, std::string_view topic,
                                           std::int32_t partition);
     static void remove_from(Groups& offsets, std::string_view group_id, std::string_view topic, std::int32_t partition);
+    void add_wanted(const protocol::OffsetFetchRequest::OffsetFetchRequestGroup& request, bool require_stable,
+                    bool is_there, FetchedGroup& out) const;
+    void add_all(std::string_view group_id, bool require_stable, FetchedGroup& out) const;
     Result<void> validate_commit(const protocol::OffsetCommitRequest& request, const OffsetCommitter& committer);
     std::optional<TimestampMs> expiry_of(const protocol::OffsetCommitRequest& request, TimestampMs now) const;
     bool is_metadata_too_large(const std::optional<std::string_view>& metadata) const;
