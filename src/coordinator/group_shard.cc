@@ -1,6 +1,7 @@
 #include "coordinator/group_shard.h"
 
 #include "coordinator/classic_groups.h"
+#include "coordinator/consumer_groups.h"
 #include "coordinator/offset_store.h"
 
 namespace odr::coordinator {
@@ -8,6 +9,7 @@ namespace odr::coordinator {
 GroupShard::GroupShard(ShardContext& context)
     : context_{context},
       classic_groups_{std::make_unique<ClassicGroups>(context, groups_)},
+      consumer_groups_{std::make_unique<ConsumerGroups>(context, groups_, *classic_groups_)},
       offsets_{std::make_unique<OffsetStore>(context, groups_,
                                              [this](std::string_view id) { classic_groups_->find_or_create(id); })} {}
 
@@ -17,6 +19,7 @@ template <class Visit>
 void GroupShard::for_each_part(Visit&& visit) {
     visit(static_cast<GroupPart&>(*offsets_));
     visit(static_cast<GroupPart&>(*classic_groups_));
+    visit(static_cast<GroupPart&>(*consumer_groups_));
 }
 
 Result<void> GroupShard::replay(const ReplayedRecord& record) {

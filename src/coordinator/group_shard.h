@@ -9,6 +9,7 @@
 namespace odr::coordinator {
 
 class ClassicGroups;
+class ConsumerGroups;
 class OffsetStore;
 
 // Everything of the groups that hash to one partition of __consumer_offsets. A pure state machine: it reads the world
@@ -16,6 +17,7 @@ class OffsetStore;
 //
 // Its parts, each with a file of its own:
 //   classic_groups.h   ClassicGroups(ShardContext&, GroupRegistry&)                    JoinGroup, SyncGroup, ...
+//   consumer_groups.h  ConsumerGroups(ShardContext&, GroupRegistry&, ClassicGroups&)   KIP-848
 //   offset_store.h     OffsetStore(ShardContext&, GroupRegistry&, maker of groups)     committed offsets
 // ClassicGroups also makes the empty group that stands for offsets without members.
 //
@@ -35,6 +37,7 @@ public:
     ShardContext& context() { return context_; }
     GroupRegistry& groups() { return groups_; }
     ClassicGroups& classic_groups() { return *classic_groups_; }
+    ConsumerGroups& consumer_groups() { return *consumer_groups_; }
     OffsetStore& offsets() { return *offsets_; }
 
     // Errors: invalid_record; unsupported_version for a type no part knows.
@@ -51,6 +54,7 @@ private:
     ShardContext& context_;
     GroupRegistry groups_;
     std::unique_ptr<ClassicGroups> classic_groups_;
+    std::unique_ptr<ConsumerGroups> consumer_groups_;
     std::unique_ptr<OffsetStore> offsets_;
 };
 
