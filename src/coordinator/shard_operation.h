@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "coordinator/group_shard.h"
+#include "coordinator/outbox.h"
 #include "io/reactor.h"
 
 namespace odr::coordinator {
@@ -80,12 +81,13 @@ public:
     }
     void resume() {
         // Never from inside another operation: the caller's next request would run on a state in the midst of a change.
-        if (io::Reactor::current() != home_ || !is_submitting_) return home_->resume(caller_);
+        if (io::Reactor::current() != home_) return Outbox::resume(*home_, caller_);
+        if (!is_submitting_) return home_->resume(caller_);
         is_done_ = true;
     }
 
     // Never from inside whoever calls this.
-    void resume_later() { home_->resume(caller_); }
+    void resume_later() { io::Reactor::current() == home_ ? home_->resume(caller_) : Outbox::resume(*home_, caller_); }
 
 private:
     std::coroutine_handle<> caller_;

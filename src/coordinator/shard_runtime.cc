@@ -178,10 +178,11 @@ void ShardRuntime::fail_all(ErrorCode why) {
 
 void ShardRuntime::submit(PendingOperation& operation) {
     if (io::Reactor::current() == &reactor_) return run(operation);
-    reactor_.call(
+    Outbox::send(
+        reactor_,
         [](void* at) {
-            auto& posted = *static_cast<PendingOperation*>(at);
-            posted.shard->run(posted);
+            auto& sent = *static_cast<PendingOperation*>(at);
+            sent.shard->run(sent);
         },
         &operation);
 }
