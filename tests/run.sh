@@ -8,13 +8,14 @@
 #   --with-coordinators      also what needs group and transaction coordinators
 #   -- ...                   the rest goes to pytest
 #
-# Suites: wire tools java clients startup takeover crash bulk
+# Suites: wire groups tools java clients startup takeover crash bulk
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
 declare -A PATHS=(
     [wire]="interop/test_wire.py"
+    [groups]="interop/test_group_wire.py"
     [tools]="interop/test_kafka_tools.py"
     [java]="interop/test_java_clients.py"
     [clients]="interop/test_other_clients.py"
@@ -23,7 +24,7 @@ declare -A PATHS=(
     [crash]="crash"
     [bulk]="interop/test_bulk.py"
 )
-ORDER=(startup wire tools java clients takeover crash bulk)
+ORDER=(startup wire groups tools java clients takeover crash bulk)
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 
