@@ -131,7 +131,7 @@ private:
     void release_partitions(const HeldAssignment& held, std::int32_t epoch);
     void take_partitions(const HeldAssignment& held, std::int32_t epoch);
 
-    std::int32_t group_epoch_ = 0;
+    std::int32_t group_epoch_ = 1;  // 0 would send a member of a regex not resolved yet back to joining
     std::int64_t metadata_hash_ = 0;
     std::int32_t assignment_epoch_ = 0;
     std::int64_t assignment_timestamp_ms_ = 0;

@@ -101,7 +101,7 @@ TEST_F(ConsumerGroupsTest, TheFirstMemberGetsEverythingAtOnce) {
     TestConsumer consumer{shard, "m", {"t"}};
     const auto answer = consumer.beat();
     EXPECT_EQ(error_of(answer), ErrorCode::none);
-    EXPECT_EQ(answer.message.member_epoch, 1);
+    EXPECT_EQ(answer.message.member_epoch, 2);
     EXPECT_EQ(answer.message.heartbeat_interval_ms, 5'000);
     EXPECT_EQ(partitions(consumer), (std::set{0, 1, 2}));
     EXPECT_EQ(shard.group()->state_name(), "Stable");
@@ -114,13 +114,13 @@ TEST_F(ConsumerGroupsTest, AMemberWaitsForWhatAnotherHasNotGivenUp) {
     first.beat();
     second.beat();
     EXPECT_TRUE(second.owned.empty());
-    EXPECT_EQ(second.epoch, 2);
-    EXPECT_EQ(first.beat(true, false).message.member_epoch, 1) << "it must give up before it goes on";
+    EXPECT_EQ(second.epoch, 3);
+    EXPECT_EQ(first.beat(true, false).message.member_epoch, 2) << "it must give up before it goes on";
     second.beat();
     EXPECT_TRUE(second.owned.empty());
     EXPECT_EQ(shard.group()->state_name(), "Reconciling");
     first.reconcile();
-    EXPECT_EQ(first.beat().message.member_epoch, 2);
+    EXPECT_EQ(first.beat().message.member_epoch, 3);
     second.beat();
     EXPECT_EQ(partitions(second).size(), 2U);
     EXPECT_EQ(shard.group()->state_name(), "Stable");
@@ -172,11 +172,11 @@ TEST_F(ConsumerGroupsTest, TheEpochBeforeIsGoodForWhoDidNotHearTheLastAnswer) {
     first.beat();
     second.beat();
     first.beat();              // told to give up one
-    first.beat(false, false);  // does, and does not hear that its epoch is 2
-    EXPECT_EQ(first.epoch, 1);
-    EXPECT_EQ(error_of(first.beat()), ErrorCode::none);
+    first.beat(false, false);  // does, and does not hear that its epoch is 3
     EXPECT_EQ(first.epoch, 2);
-    first.epoch = 1;
+    EXPECT_EQ(error_of(first.beat()), ErrorCode::none);
+    EXPECT_EQ(first.epoch, 3);
+    first.epoch = 2;
     first.owned.emplace(metadata::testing_records::id(1), 0);
     first.owned.emplace(metadata::testing_records::id(1), 1);
     EXPECT_EQ(error_of(first.beat()), ErrorCode::fenced_member_epoch) << "it claims what it may not have";
@@ -268,11 +268,11 @@ TEST_F(ConsumerGroupsTest, TargetAssignmentsAreComputedNoMoreOftenThanTheInterva
     TestConsumer first{shard, "a", {"t"}}, second{shard, "b", {"t"}};
     first.beat();
     second.beat();
-    EXPECT_EQ(shard.group()->assignment_epoch(), 1);
-    EXPECT_EQ(second.epoch, 1) << "in the epoch of the last assignment, with nothing";
+    EXPECT_EQ(shard.group()->assignment_epoch(), 2);
+    EXPECT_EQ(second.epoch, 2) << "in the epoch of the last assignment, with nothing";
     shard.advance(1'000);
     beat_all({&first, &second});
-    EXPECT_EQ(shard.group()->assignment_epoch(), 2);
+    EXPECT_EQ(shard.group()->assignment_epoch(), 3);
     EXPECT_EQ(second.owned.size(), 1U);
 }
 
@@ -283,6 +283,7 @@ TEST_F(ConsumerGroupsTest, ARegexIsResolvedApartAndFollowsNewTopics) {
     consumer.regex = "logs-.*";
     consumer.beat();
     EXPECT_TRUE(consumer.owned.empty()) << "not resolved yet";
+    EXPECT_EQ(consumer.epoch, 1) << "with 0 it would have to join again";
     shard.advance(1);
     consumer.beat();
     EXPECT_EQ(consumer.owned.size(), 1U);
@@ -334,10 +335,10 @@ TEST_F(ConsumerGroupsTest, CommitsAndFetchesOfOffsetsNeedTheMembersEpoch) {
         ErrorCode want;
     };
     const Case cases[] = {
-        {"its epoch", {"a", {}, 1, false, 9}, ErrorCode::none},
-        {"an epoch too high", {"a", {}, 2, false, 9}, ErrorCode::stale_member_epoch},
-        {"an epoch too low", {"a", {}, 0, false, 9}, ErrorCode::stale_member_epoch},
-        {"a version without epochs", {"a", {}, 1, false, 8}, ErrorCode::unsupported_version},
+        {"its epoch", {"a", {}, 2, false, 9}, ErrorCode::none},
+        {"an epoch too high", {"a", {}, 3, false, 9}, ErrorCode::stale_member_epoch},
+        {"an epoch too low", {"a", {}, 1, false, 9}, ErrorCode::stale_member_epoch},
+        {"a version without epochs", {"a", {}, 2, false, 8}, ErrorCode::unsupported_version},
         {"not a member", {"b", {}, 1, false, 9}, ErrorCode::unknown_member_id},
         {"an admin while there are members", {"", {}, -1, false, 9}, ErrorCode::unknown_member_id},
         {"a transaction that does not say for whom", {"", {}, -1, true, 3}, ErrorCode::none},
@@ -347,8 +348,8 @@ TEST_F(ConsumerGroupsTest, CommitsAndFetchesOfOffsetsNeedTheMembersEpoch) {
         EXPECT_EQ(validated ? ErrorCode::none : validated.error().code, each.want) << each.name;
     }
     EXPECT_TRUE(group.validate_offset_fetch(std::nullopt, -1));
-    EXPECT_TRUE(group.validate_offset_fetch("a", 1));
-    EXPECT_EQ(group.validate_offset_fetch("a", 0).error().code, ErrorCode::stale_member_epoch);
+    EXPECT_TRUE(group.validate_offset_fetch("a", 2));
+    EXPECT_EQ(group.validate_offset_fetch("a", 1).error().code, ErrorCode::stale_member_epoch);
     EXPECT_EQ(group.validate_offset_fetch("b", 1).error().code, ErrorCode::unknown_member_id);
 }
 
