@@ -1,6 +1,8 @@
 #include "coordinator/group_coordinator.h"
 
+#include <cstdlib>
 #include <latch>
+#include <limits>
 
 #include "base/log.h"
 
@@ -39,7 +41,9 @@ std::int32_t java_hash(std::string_view text) {
 }  // namespace
 
 std::int32_t partition_for(std::string_view group_id, std::int32_t partition_count) {
-    return (java_hash(group_id) & 0x7fffffff) % partition_count;
+    const std::int32_t hash = java_hash(group_id);
+    // The smallest number has no positive twin: Java's Utils.abs makes it 0.
+    return hash == std::numeric_limits<std::int32_t>::min() ? 0 : std::abs(hash) % partition_count;
 }
 
 GroupCoordinator::GroupCoordinator(ShardEnvironment environment, replication::ReplicaManager& replicas,

@@ -359,12 +359,14 @@ TEST(CoordinatorErrors, OfAppendsAreWhatClientsOfCoordinatorsUnderstand) {
 
 struct PartitionRow {
     const char* group;
-    std::int32_t partition;  // of 50, as Java's hashCode gives
+    std::int32_t partition;  // of 50, as Kafka's Utils.abs(hashCode) gives
 };
 constexpr PartitionRow kPartitions[] = {
     {"", 0},
     {"g", 3},
-    {"my-group", 36},
+    {"my-group", 12},           // a negative hash
+    {"simple", 26},             // another
+    {"polygenelubricants", 0},  // the smallest number
     {"gro\xc3\x9f", 41},
     {"\xe6\xb6\x88\xe8\xb2\xbb", 17},
     {"\xf0\x9f\x98\x80", 49},
