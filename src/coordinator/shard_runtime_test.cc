@@ -266,7 +266,7 @@ TEST_F(ShardRuntimeTest, UnloadAnswersThoseWhoWait) {
     EXPECT_EQ(joining.told, "waits");
     Asked& writing = commit("g", 1);
     shard_->unload([] {});
-    kept_ = {};  // as the state does when it goes
+    reactor_.post([this] { kept_ = {}; });  // as the state does when it goes
     settle();
     EXPECT_EQ(joining.told, "NOT_COORDINATOR");
     EXPECT_TRUE(writing.told == "NOT_COORDINATOR" || writing.told == "ok") << writing.told;
