@@ -11,6 +11,7 @@ Outbox& Outbox::of_this_thread() {
 }
 
 void Outbox::send(io::Reactor& to, io::Timer::Fire fire, void* argument) {
+    if (io::Reactor::current() == nullptr) return to.call(fire, argument);
     Outbox& outbox = of_this_thread();
     auto bag = std::ranges::find(outbox.bags_, &to, &Bag::to);
     if (bag == outbox.bags_.end()) {

@@ -11,7 +11,7 @@ namespace odr::coordinator {
 // What one reactor sends to others: gathered until the end of its turn, then handed over at once. Sixty requests that
 // came with one read wake the other reactor once instead of sixty times, and so their records share one write.
 //
-// Owner: a thread. Threads: that one, which runs a reactor.
+// Owner: a thread. Threads: that one; one that runs no reactor sends at once.
 class Outbox {
 public:
     // Runs `fire(argument)` on `to`, soon: another reactor than this thread's.
