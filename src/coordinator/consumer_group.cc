@@ -69,8 +69,20 @@ Result<void> ConsumerGroup::validate_offset_commit(const OffsetCommitter& commit
     if (!committer.is_transactional && !found->uses_classic_protocol() && committer.api_version < kEpochInCommitFrom) {
         return fail(ErrorCode::unsupported_version, "members of the consumer protocol need OffsetCommit version 9");
     }
+    // Of an older epoch each partition is looked at.
+    if (committer.generation_or_epoch <= found->member_epoch) return {};
+    return fail(wrong_epoch(*found), "newer than the member's epoch");
+}
+
+Result<void> ConsumerGroup::validate_partition_commit(const OffsetCommitter& committer, std::string_view /*topic*/,
+                                                      const Uuid& topic_id, std::int32_t partition) const {
+    const ConsumerGroupMember* found = member(committer.member_id);
+    if (found == nullptr) return {};  // let in without being a member
     if (committer.generation_or_epoch == found->member_epoch) return {};
-    return fail(wrong_epoch(*found), "not the member's epoch");
+    const HeldPartition* held = find_held(found->assigned, topic_id, partition);
+    if (held == nullptr) held = find_held(found->pending_revocation, topic_id, partition);
+    if (held != nullptr && committer.generation_or_epoch >= held->assignment_epoch) return {};
+    return fail(wrong_epoch(*found), "the partition was not the member's in that epoch");
 }
 
 Result<void> ConsumerGroup::validate_offset_fetch(std::optional<std::string_view> member_id,

@@ -46,6 +46,8 @@ public:
     std::string_view state_name() const override;
     std::string_view protocol_type() const override { return "consumer"; }
     Result<void> validate_offset_commit(const OffsetCommitter& committer) const override;
+    Result<void> validate_partition_commit(const OffsetCommitter& committer, std::string_view topic,
+                                           const Uuid& topic_id, std::int32_t partition) const override;
     Result<void> validate_offset_fetch(std::optional<std::string_view> member_id,
                                        std::int32_t member_epoch) const override;
     Result<void> validate_offset_delete() const override { return {}; }

@@ -337,20 +337,38 @@ TEST_F(ConsumerGroupsTest, CommitsAndFetchesOfOffsetsNeedTheMembersEpoch) {
     const Case cases[] = {
         {"its epoch", {"a", {}, 2, false, 9}, ErrorCode::none},
         {"an epoch too high", {"a", {}, 3, false, 9}, ErrorCode::stale_member_epoch},
-        {"an epoch too low", {"a", {}, 1, false, 9}, ErrorCode::stale_member_epoch},
+        {"an epoch from before it had the partition", {"a", {}, 1, false, 9}, ErrorCode::stale_member_epoch},
+        {"a member without an epoch", {"a", {}, -1, false, 9}, ErrorCode::stale_member_epoch},
         {"a version without epochs", {"a", {}, 2, false, 8}, ErrorCode::unsupported_version},
         {"not a member", {"b", {}, 1, false, 9}, ErrorCode::unknown_member_id},
         {"an admin while there are members", {"", {}, -1, false, 9}, ErrorCode::unknown_member_id},
         {"a transaction that does not say for whom", {"", {}, -1, true, 3}, ErrorCode::none},
     };
     for (const Case& each : cases) {
-        const Result<void> validated = group.validate_offset_commit(each.committer);
+        Result<void> validated = group.validate_offset_commit(each.committer);
+        const Uuid id = shard.image().topics().find("t")->id;
+        if (validated) validated = group.validate_partition_commit(each.committer, "t", id, 0);
         EXPECT_EQ(validated ? ErrorCode::none : validated.error().code, each.want) << each.name;
     }
     EXPECT_TRUE(group.validate_offset_fetch(std::nullopt, -1));
     EXPECT_TRUE(group.validate_offset_fetch("a", 2));
     EXPECT_EQ(group.validate_offset_fetch("a", 1).error().code, ErrorCode::stale_member_epoch);
     EXPECT_EQ(group.validate_offset_fetch("b", 1).error().code, ErrorCode::unknown_member_id);
+}
+
+// KIP-1251
+TEST_F(ConsumerGroupsTest, AnOlderEpochMayCommitWhatTheMemberHadInIt) {
+    const Uuid id = shard.create_topic("t", 2);
+    TestConsumer first{shard, "a", {"t"}}, second{shard, "b", {"t"}};
+    beat_all({&first, &second});
+    ASSERT_EQ(first.epoch, 3);
+    const std::int32_t kept = *partitions(first).begin();
+    const OffsetCommitter committer{.member_id = "a", .generation_or_epoch = 2, .api_version = 9};
+    const ConsumerGroup& group = *shard.group();
+    EXPECT_TRUE(group.validate_offset_commit(committer));
+    EXPECT_TRUE(group.validate_partition_commit(committer, "t", id, kept));
+    EXPECT_EQ(group.validate_partition_commit(committer, "t", id, 1 - kept).error().code,
+              ErrorCode::stale_member_epoch);
 }
 
 TEST_F(ConsumerGroupsTest, TheLogTellsTheWholeState) {
