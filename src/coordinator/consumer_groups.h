@@ -146,6 +146,9 @@ private:
                        const ConsumerGroupMember* joining) const;
     ClassicGroup& downgrade(ConsumerGroup& group, const std::vector<const ConsumerGroupMember*>& gone,
                             const ConsumerGroupMember* joining, CoordinatorRecords& records);
+    Checked<ConsumerGroupMember> joining_classic_member(const ConsumerGroup& group,
+                                                        const protocol::JoinGroupRequest& request,
+                                                        std::string_view member_id, CoordinatorRecords& records) const;
     Checked<void> join_as_classic(ConsumerGroup& group, const Requester& requester,
                                   const protocol::JoinGroupRequest& request, JoinAnswer& answer,
                                   CoordinatorResult<Nothing>& result);

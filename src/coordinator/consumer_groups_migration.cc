@@ -76,6 +76,16 @@ std::int16_t protocol_version(const ConsumerGroupMember& member) {
                                : std::clamp<std::int16_t>(load_be<std::int16_t>(metadata.data()), 0, 3);
 }
 
+Owned<protocol::JoinGroupResponse> joined_response(const std::string& member_id, std::int32_t generation,
+                                                   const std::string& protocol) {
+    Owned<protocol::JoinGroupResponse> response;
+    response.message.member_id = response.keep(member_id);
+    response.message.generation_id = generation;
+    response.message.protocol_type = kConsumerProtocolType;
+    response.message.protocol_name = response.keep(protocol);
+    return response;
+}
+
 bool can_downgrade_by(MigrationPolicy policy) {
     return policy == MigrationPolicy::downgrade || policy == MigrationPolicy::bidirectional;
 }
@@ -197,6 +207,32 @@ CoordinatorResult<Nothing> ConsumerGroups::classic_join(Group& group, const Requ
     return {};
 }
 
+Checked<ConsumerGroupMember> ConsumerGroups::joining_classic_member(const ConsumerGroup& group,
+                                                                    const JoinGroupRequest& request,
+                                                                    std::string_view member_id,
+                                                                    CoordinatorRecords& records) const {
+    const bool is_unknown = request.member_id.empty();
+    const ConsumerGroupMember* const existing_static = group.static_member(request.group_instance_id);
+    if (!request.group_instance_id) {
+        const ConsumerGroupMember* known = group.member(member_id);
+        return known != nullptr ? *known : ConsumerGroupMember{.member_id = std::string{member_id}};
+    }
+    if (existing_static == nullptr) {
+        if (is_unknown) return ConsumerGroupMember{.member_id = std::string{member_id}};
+        return refuse(ErrorCode::unknown_member_id, "the instance id is unknown");
+    }
+    if (!is_unknown) {
+        if (existing_static->member_id == member_id) return *existing_static;
+        return refuse(ErrorCode::fenced_instance_id, "another member has the instance id");
+    }
+    ConsumerGroupMember member = *existing_static;
+    member.member_id = member_id;
+    member.member_epoch = 0;
+    member.previous_member_epoch = 0;
+    replace_member(group, existing_static->member_id, member, records);
+    return member;
+}
+
 Checked<void> ConsumerGroups::join_as_classic(ConsumerGroup& group, const Requester& requester,
                                               const JoinGroupRequest& request, JoinAnswer& answer,
                                               CoordinatorResult<Nothing>& result) {
@@ -213,29 +249,13 @@ Checked<void> ConsumerGroups::join_as_classic(ConsumerGroup& group, const Reques
     }
     const auto subscription = read_subscription(request.protocols.front().metadata, context_.image().topics());
     if (!subscription) return refuse(ErrorCode::inconsistent_group_protocol, "the embedded protocol is malformed");
-
     const ConsumerGroupMember* const existing_static = group.static_member(request.group_instance_id);
-    ConsumerGroupMember member{.member_id = member_id};
-    if (!request.group_instance_id) {
-        if (const ConsumerGroupMember* found = group.member(member_id)) member = *found;
-    } else if (existing_static != nullptr && is_unknown) {
-        member = *existing_static;
-        member.member_id = member_id;
-        member.member_epoch = 0;
-        member.previous_member_epoch = 0;
-        replace_member(group, existing_static->member_id, member, result.records);
-    } else if (existing_static != nullptr) {
-        if (existing_static->member_id != member_id) {
-            return refuse(ErrorCode::fenced_instance_id, "another member has the instance id");
-        }
-        member = *existing_static;
-    } else if (!is_unknown) {
-        return refuse(ErrorCode::unknown_member_id, "the instance id is unknown");
-    }
+    const auto member = joining_classic_member(group, request, member_id, result.records);
+    if (!member) return std::unexpected{member.error()};
     const bool downgrades = existing_static != nullptr && can_downgrade(group, {}, existing_static);
-    ConsumerGroupMember told = joined(member, requester, request, *subscription);
-    const bool have_names_changed = record_member(group, member, told, result.records);
-    const auto regex_change = update_regexes(group, member, told, result.records);
+    ConsumerGroupMember told = joined(*member, requester, request, *subscription);
+    const bool have_names_changed = record_member(group, *member, told, result.records);
+    const auto regex_change = update_regexes(group, *member, told, result.records);
     if (!regex_change) return std::unexpected{regex_change.error()};
     const bool has_changed = have_names_changed || *regex_change != RegexChange::none;
 
@@ -243,13 +263,13 @@ Checked<void> ConsumerGroups::join_as_classic(ConsumerGroup& group, const Reques
     bool must_rebalance = false;
     if (downgrades) {
         if (has_changed || group.has_metadata_expired(context_.now().raw())) {
-            epochs.group_epoch = advance_group_epoch(group, member, told, has_changed, result.records);
+            epochs.group_epoch = advance_group_epoch(group, *member, told, has_changed, result.records);
         }
         epochs.target_epoch = group.assignment_epoch();
         epochs.target = group.target_of(told.member_id, request.group_instance_id);
         must_rebalance = group.assignment_epoch() < epochs.group_epoch;
     } else {
-        epochs = advance(group, member, told, has_changed, result.records);
+        epochs = advance(group, *member, told, has_changed, result.records);
     }
     if (!must_rebalance) {
         auto reconciled = reconcile_member(group, told, epochs, has_changed, &subscription->owned, result.records);
@@ -278,12 +298,7 @@ Checked<void> ConsumerGroups::join_as_classic(ConsumerGroup& group, const Reques
             schedule_session(group_id, member_id, session_ms);
             schedule_sync(group_id, member_id, rebalance_ms);
         }
-        Owned<protocol::JoinGroupResponse> response;
-        response.message.member_id = response.keep(member_id);
-        response.message.generation_id = generation;
-        response.message.protocol_type = kConsumerProtocolType;
-        response.message.protocol_name = response.keep(protocol);
-        answer.complete(std::move(response));
+        answer.complete(joined_response(member_id, generation, protocol));
     };
     return {};
 }
