@@ -109,6 +109,28 @@ def broker(kind, tmp_path_factory, tools):
 
 
 @pytest.fixture
+def run(broker, tools):
+    """Runs a tool against the broker and gives what it printed; fails the test when the tool fails."""
+
+    def run(name, *arguments, **options):
+        return tools.run(name, "--bootstrap-server", broker.bootstrap, *arguments, **options).ok().out
+
+    return run
+
+
+@pytest.fixture
+def fails(broker, tools):
+    """Runs a tool that must fail and gives all that it printed."""
+
+    def fails(name, *arguments):
+        result = tools.run(name, "--bootstrap-server", broker.bootstrap, *arguments)
+        assert result.exit_code != 0, str(result)
+        return result.out + result.err
+
+    return fails
+
+
+@pytest.fixture
 def topic(request):
     """A name that no other test uses."""
     _factory_count[0] += 1

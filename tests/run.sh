@@ -5,17 +5,18 @@
 #   --broker odradek|kafka   who is under test (default odradek; kafka proves the suites themselves)
 #   --fast                   fewer records and rounds: a minute or two
 #   -x                       stop at the first failure
-#   --with-coordinators      also what needs group and transaction coordinators
+#   --with-coordinators      also what needs the transaction coordinator
 #   -- ...                   the rest goes to pytest
 #
 # Suites: wire groups tools java clients startup takeover crash bulk
-# Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA
+# Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA,
+#   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 120: the long form), ODRADEK_GROUP_CRASH_ROUNDS
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
 
 declare -A PATHS=(
     [wire]="interop/test_wire.py"
-    [groups]="interop/test_group_wire.py"
+    [groups]="interop/test_group_wire.py groups"
     [tools]="interop/test_kafka_tools.py"
     [java]="interop/test_java_clients.py"
     [clients]="interop/test_other_clients.py"
@@ -24,7 +25,7 @@ declare -A PATHS=(
     [crash]="crash"
     [bulk]="interop/test_bulk.py"
 )
-ORDER=(startup wire groups tools java clients takeover crash bulk)
+ORDER=(startup wire tools java clients groups takeover crash bulk)
 
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 
@@ -53,7 +54,7 @@ while (($#)); do
 done
 ((${#suites[@]})) || suites=("${ORDER[@]}")
 
-((coordinators)) || pytest_options=(-m "not groups and not transactions" "${pytest_options[@]}")
+((coordinators)) || pytest_options=(-m "not transactions" "${pytest_options[@]}")
 
 ../tools/setup_tests.sh || exit 2
 
@@ -63,7 +64,8 @@ for suite in "${suites[@]}"; do
     printf '\n=== %s against %s\n' "$suite" "$broker"
     started=$SECONDS
     output=$(mktemp)
-    ../build/venv/bin/python -m pytest -q --broker "$broker" "${pytest_options[@]}" "${PATHS[$suite]}" 2>&1 | tee "$output"
+    read -ra paths <<< "${PATHS[$suite]}"
+    ../build/venv/bin/python -m pytest -q --broker "$broker" "${pytest_options[@]}" "${paths[@]}" 2>&1 | tee "$output"
     status=${PIPESTATUS[0]}
     summary+=("$(printf '%-9s %-6s %4d s  %s' "$suite" "$([[ $status == 0 ]] && echo ok || echo FAILED)" \
         $((SECONDS - started)) "$(tail -n 1 "$output")")")
