@@ -245,8 +245,7 @@ std::vector<metadata::Endpoint> BrokerServer::endpoints(const std::vector<config
 }
 
 BrokerServer::Step BrokerServer::start_controller() {
-    auto bootstrap =
-        metadata::read_bootstrap(io::MayBlock::at_startup(), files_, config_->metadata_log_dir());
+    auto bootstrap = metadata::read_bootstrap(io::MayBlock::at_startup(), files_, config_->metadata_log_dir());
     if (!bootstrap) {
         return std::unexpected{fmt::format("{}/bootstrap.checkpoint: cannot be read: {}", config_->metadata_log_dir(),
                                            bootstrap.error().what)};

@@ -22,6 +22,12 @@ constexpr std::size_t kSizePrefix = 4;
 constexpr std::size_t kSharedFrameFrom = std::size_t{32} << 10;
 constexpr std::size_t kFirstCapacity = std::size_t{64} << 10;
 
+// Requests that take their place in a partition's or a shard's queue before they wait for anything.
+bool queues_up(std::int16_t api_key) {
+    return api_key == static_cast<std::int16_t>(protocol::ApiKey::produce) ||
+           api_key == static_cast<std::int16_t>(protocol::ApiKey::offset_commit);
+}
+
 std::int16_t api_key_of(ByteView frame) {
     return frame.size() < 2 ? std::int16_t{-1} : load_be<std::int16_t>(frame.data());
 }
@@ -145,8 +151,8 @@ std::size_t Connection::start_requests(ByteView bytes, const ChunkRef& chunk) {
 bool Connection::may_start(ByteView frame) const {
     if (output_.pending_bytes() > kOutputBytesMax) return false;
     if (first_ == nullptr) return true;
-    constexpr auto kProduce = static_cast<std::int16_t>(protocol::ApiKey::produce);
-    return last_api_key_ == kProduce && api_key_of(frame) == kProduce && in_flight_ < kInFlightMax;
+    const std::int16_t key = api_key_of(frame);
+    return key == last_api_key_ && queues_up(key) && in_flight_ < kInFlightMax;
 }
 
 void Connection::keep_rest(ByteView rest, const ChunkRef& chunk) {

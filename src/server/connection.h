@@ -15,8 +15,8 @@ class Processor;
 // One client's socket. Reads frames, starts their requests, writes the answers in the order of the requests.
 //
 // Order:   requests of one connection take effect in order, as in Kafka: the next starts when those before it are
-//          answered. Produce requests alone may follow each other at once, for they queue up in order anyway; a
-//          pipelined burst of them is one write per partition and one answer.
+//          answered. Produce requests may follow each other at once, and so may OffsetCommits, for they queue up in
+//          order anyway; a pipelined burst of them is one write per partition and one answer.
 // Memory:  an idle connection holds no buffer. Bytes of incomplete frames are held as received, at most twice over,
 //          however long the frame claims to be.
 // Owner:   its processor. Threads: that one's reactor.

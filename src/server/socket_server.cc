@@ -58,8 +58,8 @@ Bound bind_one(const addrinfo& candidate, const ListenAddress& address, const Co
 
 std::string bind_failure(const ListenAddress& address, int os_errno) {
     const std::string cure =
-        os_errno == EADDRINUSE      ? "the port is in use by another process: stop that, or choose another port in listeners"
-        : os_errno == EACCES        ? "this user may not bind that port: choose one above 1023 in listeners"
+        os_errno == EADDRINUSE ? "the port is in use by another process: stop that, or choose another port in listeners"
+        : os_errno == EACCES   ? "this user may not bind that port: choose one above 1023 in listeners"
         : os_errno == EADDRNOTAVAIL ? "no interface of this machine has that address: correct the host in listeners"
                                     : std::strerror(os_errno);
     return fmt::format("listeners={}://{}:{}: cannot listen: {}", address.listener, address.host, address.port, cure);

@@ -101,7 +101,8 @@ public:
     // High watermarks are given to partitions before they exist again: as checkpointed at load.
     std::optional<Offset> checkpointed_high_watermark(const TopicPartition& topic_partition) const;
     void checkpoint_all(io::MayBlock);
-    // After DeleteRecords, so that a crash does not bring back what was deleted. (Kafka leaves that to the next period.)
+    // After DeleteRecords, so that a crash does not bring back what was deleted. (Kafka leaves that to the next
+    // period.)
     void checkpoint_log_start_offsets(io::MayBlock);
 
     // Flushes and closes all logs, writes checkpoints and, where nothing failed, .kafka_cleanshutdown; unlocks.
