@@ -28,7 +28,8 @@ Checked<ConsumerGroupMember> converted(const ClassicGroup& group, const ClassicG
                       fmt::format("Cannot upgrade classic group {} to consumer group because {}", group.id(), why));
     };
     const auto assignment = read_assignment(from.assignment, topics);
-    const std::string_view protocol = group.generation().protocol_name ? *group.generation().protocol_name : "";
+    const std::optional<std::string>& chosen = group.generation().protocol_name;
+    const std::string_view protocol = chosen ? std::string_view{*chosen} : std::string_view{};
     ByteView metadata = from.metadata_for(protocol);
     if (metadata.empty() && !from.supported_protocols.empty()) metadata = from.supported_protocols.front().metadata;
     const auto subscription = read_subscription(metadata, topics);
