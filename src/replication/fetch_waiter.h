@@ -21,7 +21,7 @@ struct FetchWaitEntry {
 
 // A fetch that waits for bytes (fetch.min.bytes) or for its time (fetch.max.wait.ms). Kafka: DelayedFetch.
 // Hang an entry on each partition with Partition::wait_for_data(), then co_await until_ready(ms), then take the entries
-// off with Partition::stop_waiting().
+// off with Partition::stop_waiting(). Who hung it somewhere and would rather not wait asks give_up() first.
 //
 // Threads: made, awaited and destroyed on one reactor; advanced() and wake() from any, under a partition's waiters
 // lock.
@@ -45,6 +45,8 @@ public:
         if (fired_.exchange(true, std::memory_order_acq_rel)) return;
         home_.call(&FetchWaiter::resume, this);
     }
+    // Instead of waiting. Gives: false when another reactor's wake-up is on its way here; that must be awaited.
+    bool give_up() { return !fired_.exchange(true, std::memory_order_acq_rel); }
 
     auto until_ready(std::int64_t wait_ms) {
         struct Awaiter {

@@ -248,6 +248,39 @@ TEST_F(PartitionTest, AFetchThatSawLessThanIsThereDoesNotWait) {
     partition_->stop_waiting(waiter.entries()[0]);
 }
 
+// Hangs on two partitions; the first moves on while it hangs itself on the second, which moved on before.
+io::Task<void> fetch_both(Partition* first, Partition* second, io::Reactor* reactor, bool* is_done) {
+    FetchWaiter waiter{*reactor, 1, 2};
+    EXPECT_TRUE(first->wait_for_data(waiter.entries()[0], first->high_watermark()));
+    std::thread{[first] { first->close(); }}.join();
+    EXPECT_FALSE(second->wait_for_data(waiter.entries()[1], Offset{-1}));
+    const bool must_wait = !waiter.give_up();
+    EXPECT_TRUE(must_wait);
+    if (must_wait) co_await waiter.until_ready(500);
+    first->stop_waiting(waiter.entries()[0]);
+    *is_done = true;
+}
+
+TEST_F(WaitingFetchTest, AWakeUpUnderWayIsAwaitedBeforeTheWaiterGoes) {
+    const std::shared_ptr<Partition> first = partition_;
+    open({});
+    bool is_done = false;
+    auto task = fetch_both(first.get(), partition_.get(), &reactor_, &is_done);
+    task.start([](void*) {}, nullptr);
+    EXPECT_FALSE(is_done);
+    settle();
+    EXPECT_TRUE(is_done);
+}
+
+TEST_F(PartitionTest, AWaiterThatGaveUpIsNotWoken) {
+    FetchWaiter waiter{reactor_, 1, 1};
+    EXPECT_TRUE(partition_->wait_for_data(waiter.entries()[0], Offset{0}));
+    EXPECT_TRUE(waiter.give_up());
+    partition_->close();
+    settle();  // resuming it would crash: nothing sleeps
+    partition_->stop_waiting(waiter.entries()[0]);
+}
+
 // --- several reactors
 
 TEST(PartitionThreadsTest, AppendsFromSeveralReactorsAreAllInTheLogOnce) {

@@ -202,7 +202,8 @@ io::Task<void> wait_for_data(RequestContext* context, FetchRound* round, std::in
         const Slot& slot = round->slots[hung];
         all_still = slot.partition->wait_for_data(waiter.entries()[hung], slot.high_watermark_seen);
     }
-    if (all_still) co_await waiter.until_ready(wait_ms);
+    const bool must_wait = all_still || !waiter.give_up();
+    if (must_wait) co_await waiter.until_ready(wait_ms);
     for (std::size_t i = 0; i < hung; ++i) round->slots[i].partition->stop_waiting(waiter.entries()[i]);
 }
 
