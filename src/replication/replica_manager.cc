@@ -31,6 +31,7 @@ Result<void> ReplicaManager::remove(io::MayBlock may_block, const TopicIdPartiti
         shard.partitions.erase(found);
     }
     gone->close();
+    removals_.fetch_add(1, std::memory_order_release);
     if (!delete_log) return {};
     return logs_.delete_log(may_block, gone->topic_partition());
 }
@@ -57,6 +58,10 @@ void ReplicaManager::close_all() {
 
 const std::shared_ptr<Partition>& PartitionCache::find(const TopicIdPartition& key) {
     static const std::shared_ptr<Partition> kNone;
+    if (const std::uint64_t removals = replicas_.removals(); removals != removals_seen_) [[unlikely]] {
+        removals_seen_ = removals;
+        std::erase_if(known_, [](const auto& each) { return !each.second->is_open(); });
+    }
     const auto found = known_.find(key);
     if (found != known_.end()) {
         if (found->second->is_open()) return found->second;

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <shared_mutex>
 #include <unordered_map>
@@ -59,6 +61,8 @@ public:
 
     std::shared_ptr<Partition> find(const TopicIdPartition& key) const;
     std::vector<std::shared_ptr<Partition>> all() const;
+    // Grows with each partition that remove() took away.
+    std::uint64_t removals() const { return removals_.load(std::memory_order_acquire); }
     // Before the broker stops: nothing is appended any more, waiting fetches are answered.
     void close_all();
     storage::LogManager& logs() const { return logs_; }
@@ -75,9 +79,11 @@ private:
     const Clock& clock_;
     io::BlockingPool& pool_;
     mutable std::array<Shard, kShards> shards_;
+    std::atomic<std::uint64_t> removals_{0};
 };
 
-// One reactor's memory of partitions it has used: a look-up without locks or shared cache lines.
+// One reactor's memory of partitions it has used: a look-up without locks.
+// Its first look-up after a partition was removed lets go of those that are closed, and so of their files.
 //
 // Threads: one.
 class PartitionCache {
@@ -89,6 +95,7 @@ public:
 private:
     const ReplicaManager& replicas_;
     std::unordered_map<TopicIdPartition, std::shared_ptr<Partition>> known_;
+    std::uint64_t removals_seen_ = 0;
 };
 
 }  // namespace odr::replication
