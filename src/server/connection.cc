@@ -168,7 +168,7 @@ void Connection::keep_rest(ByteView rest, const ChunkRef& chunk) {
         processor_.memory().take(capacity);
         frame_end_ = frame;
     } else {
-        if (chunk.data() == kept_.data()) {  // already ours: only the place moves
+        if (kept_ && chunk.data() == kept_.data()) {  // already ours: only the place moves
             kept_begin_ = static_cast<std::size_t>(rest.data() - kept_.data());
             kept_end_ = kept_begin_ + rest.size();
             return;
@@ -333,7 +333,9 @@ void Connection::flush() {
 
 void Connection::update_interest() {
     std::uint32_t wanted = 0;
-    if (!is_stalled_ && !is_out_of_memory_) wanted |= EPOLLIN;
+    // A large frame that has begun holds memory until it is whole: it goes on, or nobody's would ever come free.
+    const bool must_go_on = frame_end_ != 0 && first_ == nullptr;
+    if (!is_stalled_ && (!is_out_of_memory_ || must_go_on)) wanted |= EPOLLIN;
     if (is_blocked_) wanted |= EPOLLOUT;
     if (wanted == interest_) return;
     interest_ = wanted;

@@ -40,11 +40,23 @@ Output::Progress Output::flush(int socket) {
         const std::size_t until = slice_next ? slices_.front().position : bytes_.size();
         const Progress progress =
             sent_ < until ? send_bytes(socket, until, slice_next, budget) : send_slice(socket, budget);
-        if (progress != Progress::done) return progress;
-        if (budget == 0 && !empty()) return Progress::more;
+        if (progress != Progress::done || (budget == 0 && !empty())) {
+            forget_sent();
+            return progress != Progress::done ? progress : Progress::more;
+        }
     }
     release();
     return Progress::done;
+}
+
+// A client that always has something to come never lets the buffer be empty.
+void Output::forget_sent() {
+    if (sent_ <= kSentBytesMax || sent_ < bytes_.size() / 2) return;
+    protocol::Buffer rest;
+    rest.append(bytes_.view().subspan(sent_));
+    for (Slice& each : slices_) each.position -= sent_;
+    bytes_ = std::move(rest);
+    sent_ = 0;
 }
 
 Output::Progress Output::send_bytes(int socket, std::size_t until, bool more_follows, std::size_t& budget) {

@@ -34,11 +34,13 @@ public:
 private:
     static constexpr std::size_t kBytesPerTurn = std::size_t{4} << 20;
     static constexpr std::size_t kKeptCapacity = 4096;
+    static constexpr std::size_t kSentBytesMax = std::size_t{64} << 10;  // what was sent is held no longer than this
     struct Slice {
         std::size_t position;
         storage::FileSlice slice;
     };
 
+    void forget_sent();
     Progress send_bytes(int socket, std::size_t until, bool more_follows, std::size_t& budget);
     Progress send_slice(int socket, std::size_t& budget);
     Progress copy_slice(int socket, Slice& next, std::size_t& budget);

@@ -13,7 +13,6 @@ namespace odr::server {
 namespace {
 
 constexpr std::int64_t kMemoryRetryMs = 5;
-constexpr std::int64_t kStopRetryMs = 1;
 
 }  // namespace
 
@@ -41,8 +40,7 @@ void Processor::stop_on_reactor() {
         connection->close("the broker stops");
         connection->destroy_if_unused();
     }
-    if (connections_.empty()) return reactor_.stop();
-    reactor_.arm(stop_timer_, kStopRetryMs, [](void* self) { static_cast<Processor*>(self)->stop_on_reactor(); }, this);
+    if (connections_.empty()) reactor_.stop();  // else when the last of them is buried
 }
 
 void Processor::adopt(int socket, ConnectionInfo info) {
@@ -94,6 +92,7 @@ void Processor::bury(Connection& connection) {
         reactor_.at_end_of_turn([](void* self) { static_cast<Processor*>(self)->clear_buried(); }, this);
     }
     buried_.push_back(&connection);
+    if (is_stopping_ && connections_.empty()) reactor_.stop();
 }
 
 void Processor::clear_buried() {

@@ -70,7 +70,6 @@ private:
     std::thread thread_;
     io::Timer idle_timer_;
     io::Timer memory_timer_;
-    io::Timer stop_timer_;
     Connection* idle_first_ = nullptr;  // least recently active
     Connection* idle_last_ = nullptr;
     std::unordered_set<Connection*> connections_;  // all that are not buried
