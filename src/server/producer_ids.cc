@@ -46,7 +46,8 @@ io::Task<Result<void>> ProducerIdManager::allocate_block() {
     const auto image = services_.images->current();
     if (const auto* broker = image->cluster().broker(self)) request.broker_epoch = broker->epoch.raw();
 
-    const auto answer = co_await services_.controller->call({}, std::move(request));
+    const controller::RequestContext no_client;
+    const auto answer = co_await services_.controller->call(no_client, std::move(request));
     const bool granted = answer && answer->response.error_code == 0;
     std::deque<Waiting> woken;
     {

@@ -50,6 +50,8 @@ BANNED = (
     # GCC 12 miscompiles an await inside a larger expression.
     Banned(r"(?<!operator )\bco_await\b(?<!^co_await)(?<![=;{}] co_await)(?<!\) co_await)(?<!else co_await)(?<!^ co_await)",
            "co_await is a statement of its own or the initialiser of a variable"),
+    # It also destroys twice what such a brace initialises.
+    Banned(r"\bco_await [^;]*([(,] ?\{|\w\{\.)", "no {...} as an argument within a co_await: make it a variable first"),
 )
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\(#\d+\))")
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}

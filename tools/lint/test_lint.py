@@ -86,6 +86,8 @@ class Words(unittest.TestCase):
         "f(co_await g());",
         "co_return co_await g();",
         "if (!co_await g()) return;",
+        "co_await g({}, x);",
+        "const auto x = co_await g(Asked{.name = y});",
     )
     GOOD = (
         "const auto t = clock.now();",
@@ -94,6 +96,8 @@ class Words(unittest.TestCase):
         "co_await g();",
         "const auto x = co_await g();",
         "if (needed) co_await g();",
+        "co_await BlockAwaiter{*this};",
+        "const auto x = co_await pool.run([&](io::MayBlock) { return g(); });",
         "auto operator co_await() && noexcept {",
     )
 
