@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import crc32c
 
+OFFSET_FETCH = 9
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS, INIT_PRODUCER_ID = 0, 1, 2, 3, 18, 19, 22
 
 
@@ -432,3 +433,18 @@ def init_producer_id(connection):
     answer = connection.call(INIT_PRODUCER_ID, 1, Out().string(None).i32(60000))
     answer.i32()
     return answer.unpack("hqh")
+
+
+def committed_offsets(connection, group):
+    """OffsetFetch 5 of all topics: {(topic, partition): (offset, leader epoch, metadata)}; None on an error."""
+    answer = connection.call(OFFSET_FETCH, 5, Out().string(group).i32(-1))
+    answer.i32()
+    told = {}
+    for _ in range(answer.i32()):
+        topic = answer.string()
+        for _ in range(answer.i32()):
+            partition, offset, epoch = answer.unpack("iqi")
+            told[topic, partition] = (offset, epoch, answer.string())
+            if answer.i16() != 0:
+                return None
+    return told if answer.i16() == 0 else None
