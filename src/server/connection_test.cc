@@ -416,6 +416,7 @@ TEST_F(ConnectionTest, StoppingClosesTheConnectionsOfRequestsInFlightToo) {
     send_all(halfway, Bytes{0, 0});
     processor_->start();
     std::thread stopper{[this] { processor_->stop(); }};
+    while (quotas_.count() > 0) std::this_thread::yield();  // closed, and the fetch still waits
     replicas_->close_all();
     stopper.join();
     for (const Id each : {idle, waiting, halfway}) EXPECT_TRUE(is_closed(each));
