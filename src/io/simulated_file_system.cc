@@ -90,7 +90,7 @@ public:
         ++state_->counts.reads;
         if (pos >= inode_->bytes.size()) return std::size_t{0};
         const std::size_t n = std::min<std::size_t>(into.size(), inode_->bytes.size() - pos);
-        std::memcpy(into.data(), inode_->bytes.data() + pos, n);
+        if (n > 0) std::memcpy(into.data(), inode_->bytes.data() + pos, n);  // null is no place for memcpy
         return n;
     }
     Result<void> write_at(std::span<const ByteView> pieces, FilePos pos) override {
