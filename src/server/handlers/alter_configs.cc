@@ -36,6 +36,6 @@ io::Task<controller::Answer<AlterConfigsResponse>> handle_alter_configs(RequestC
 
 }  // namespace
 
-io::Task<void> serve_alter_configs(RequestContext& context) { return serve_answer<&handle_alter_configs>(context); }
+io::Task<void> serve_alter_configs(RequestContext& context) { return serve<&handle_alter_configs>(context); }
 
 }  // namespace odr::server

@@ -120,7 +120,7 @@ QuotasAnswer answer_describe_client_quotas(const DescribeClientQuotasRequest& re
 }
 
 io::Task<void> serve_describe_client_quotas(RequestContext& context) {
-    return serve_answer<&handle_describe_client_quotas>(context);
+    return serve<&handle_describe_client_quotas>(context);
 }
 
 }  // namespace odr::server

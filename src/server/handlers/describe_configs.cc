@@ -173,7 +173,7 @@ controller::Answer<DescribeConfigsResponse> answer_describe_configs(const Descri
 }
 
 io::Task<void> serve_describe_configs(RequestContext& context) {
-    return serve_answer<&handle_describe_configs>(context);
+    return serve<&handle_describe_configs>(context);
 }
 
 }  // namespace odr::server

@@ -67,7 +67,7 @@ ScramAnswer answer_describe_user_scram_credentials(const DescribeUserScramCreden
 }
 
 io::Task<void> serve_describe_user_scram_credentials(RequestContext& context) {
-    return serve_answer<&handle_describe_user_scram_credentials>(context);
+    return serve<&handle_describe_user_scram_credentials>(context);
 }
 
 }  // namespace odr::server

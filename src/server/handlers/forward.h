@@ -24,25 +24,6 @@ inline controller::RequestContext controller_context(const RequestContext& conte
     return {.api_version = context.version()};
 }
 
-// As serve(), for a handler whose response points at texts that came neither with the request nor from the image:
-//   controller::Answer<Response> handle_x(RequestContext&, const Request&), or a Task of it that takes a Request.
-template <auto handle>
-io::Task<void> serve_answer(RequestContext& context) {
-    using Request = typename HandlerTraits<decltype(handle)>::RequestType;
-    Result<Request> request = protocol::decode_message<Request>(context.body(), context.version());
-    if (!request) {
-        context.close_connection(request.error().what);
-        co_return;
-    }
-    if constexpr (requires { handle(context, *request).start(nullptr, nullptr); }) {
-        const auto answer = co_await handle(context, std::move(*request));
-        context.send(answer.response);
-    } else {
-        const auto answer = handle(context, *request);
-        context.send(answer.response);
-    }
-}
-
 template <class Function>
 struct RefusalTraits;
 template <class Response_, class Request_>

@@ -51,7 +51,7 @@ io::Task<controller::Answer<IncrementalAlterConfigsResponse>> handle_incremental
 }  // namespace
 
 io::Task<void> serve_incremental_alter_configs(RequestContext& context) {
-    return serve_answer<&handle_incremental_alter_configs>(context);
+    return serve<&handle_incremental_alter_configs>(context);
 }
 
 }  // namespace odr::server

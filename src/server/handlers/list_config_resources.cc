@@ -83,7 +83,7 @@ ListAnswer answer_list_config_resources(const ListConfigResourcesRequest& reques
 }
 
 io::Task<void> serve_list_config_resources(RequestContext& context) {
-    return serve_answer<&handle_list_config_resources>(context);
+    return serve<&handle_list_config_resources>(context);
 }
 
 }  // namespace odr::server

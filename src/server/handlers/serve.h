@@ -14,9 +14,20 @@ struct HandlerTraits<Result_ (*)(RequestContext&, Request)> {
     using RequestType = std::remove_cvref_t<Request>;
 };
 
+// The response in what a handler gives: itself, or that of an Answer, which owns the texts that it points at.
+template <class Given>
+const auto& response_of(const Given& given) {
+    if constexpr (requires { given.texts; }) {
+        return given.response;
+    } else {
+        return given;
+    }
+}
+
 // Around a handler: decodes the request, calls it, encodes the answer. A handler is a function
 //   Response handle_x(RequestContext&, const Request&)                     that never waits, or
-//   io::Task<Response> handle_x(RequestContext& context, Request request)  that may.
+//   io::Task<Response> handle_x(RequestContext& context, Request request)  that may,
+// where the Response may stand in a controller::Answer.
 // A request that cannot be decoded closes the connection, as in Kafka.
 template <auto handle>
 io::Task<void> serve(RequestContext& context) {
@@ -28,10 +39,10 @@ io::Task<void> serve(RequestContext& context) {
     }
     if constexpr (requires { handle(context, *request).start(nullptr, nullptr); }) {
         const auto response = co_await handle(context, std::move(*request));
-        context.send(response);
+        context.send(response_of(response));
     } else {
         const auto response = handle(context, *request);
-        context.send(response);
+        context.send(response_of(response));
     }
 }
 
