@@ -20,7 +20,10 @@ void split(const metadata::MetadataImage& image, std::int16_t version, const Off
             OffsetCommitResponse::OffsetCommitResponseTopic{.name = topic.name, .topic_id = topic.topic_id});
         const auto found = find_committed_topic(image, topic.name, topic.topic_id, version >= kTopicIdsFrom);
         OffsetCommitRequest::OffsetCommitRequestTopic kept{.name = topic.name, .topic_id = topic.topic_id};
-        if (found) kept.name = (*found)->name;
+        if (found) {  // whichever of the two the client has named
+            kept.name = (*found)->name;
+            kept.topic_id = (*found)->id;
+        }
         for (const auto& partition : topic.partitions) {
             ErrorCode code = found ? ErrorCode::none : found.error().code;
             if (found && (*found)->partition(PartitionIndex{partition.partition_index}) == nullptr) {

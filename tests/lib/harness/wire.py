@@ -295,6 +295,7 @@ class TopicMetadata:
     name: str | None
     topic_id: uuid.UUID
     partitions: int
+    brokers: int
 
 
 def api_versions(connection):
@@ -405,7 +406,7 @@ def metadata(connection, topic, auto_create=False):
             i.compact_array(In.i32)
         i.tags()
 
-    answer.compact_array(read_broker)
+    brokers = len(answer.compact_array(read_broker))
     answer.compact_string()
     answer.i32()
     assert answer.uvarint() == 2
@@ -413,7 +414,7 @@ def metadata(connection, topic, auto_create=False):
     name = answer.compact_string()
     topic_id = uuid.UUID(bytes=answer.raw(16))
     answer.i8()
-    return TopicMetadata(error, name, topic_id, len(answer.compact_array(read_partition)))
+    return TopicMetadata(error, name, topic_id, len(answer.compact_array(read_partition)), brokers)
 
 
 def create_topic(connection, topic, partitions=1, configs=None):
@@ -437,7 +438,10 @@ def init_producer_id(connection):
 
 def committed_offsets(connection, group):
     """OffsetFetch 5 of all topics: {(topic, partition): (offset, leader epoch, metadata)}; None on an error."""
-    answer = connection.call(OFFSET_FETCH, 5, Out().string(group).i32(-1))
+    return read_committed_offsets(connection.call(OFFSET_FETCH, 5, Out().string(group).i32(-1)))
+
+
+def read_committed_offsets(answer):
     answer.i32()
     told = {}
     for _ in range(answer.i32()):
