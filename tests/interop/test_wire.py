@@ -1,10 +1,12 @@
 """What a hostile or broken client sends, on raw sockets: each answer is the one that Apache Kafka gives."""
 
+import contextlib
 import os
 import random
 import selectors
 import socket
 import struct
+import threading
 import time
 import uuid
 
@@ -615,6 +617,31 @@ def test_message_max_bytes_is_the_default_of_every_topic(strict, topic):
         make_topic(connection, topic)
         assert wire.produce(connection, topic, Batch([b"x" * 5000])).error == MESSAGE_TOO_LARGE
         assert wire.produce(connection, topic, Batch([b"x" * 4000])).error == NONE
+
+
+@pytest.mark.odradek_only("it answers without brokers while it stops, and librdkafka forgets all that it knows")
+def test_metadata_asked_for_during_a_stop_names_a_broker_or_is_not_answered(factory, topic):
+    """A client that learns of no broker has nowhere to go back to."""
+    broker = factory.start()
+    told = []
+
+    def ask_until_closed():
+        with contextlib.suppress(wire.Closed, OSError), broker.connect() as connection:
+            while True:
+                told.append(wire.metadata(connection, topic).brokers)
+
+    for _ in range(5):
+        askers = [threading.Thread(target=ask_until_closed) for _ in range(4)]
+        before = len(told)
+        for asker in askers:
+            asker.start()
+        wait_until(lambda before=before: len(told) > before + 100, "metadata to flow")
+        broker.stop()
+        for asker in askers:
+            asker.join(20)
+            assert not asker.is_alive(), "a connection outlives the broker"
+        broker.start()
+    assert set(told) == {1}
 
 
 def test_random_requests_never_harm_the_broker(broker):

@@ -48,6 +48,9 @@ def new_consumer(broker, group, number=0, **config):
         "enable.auto.commit": False,
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 100,
+        # Apache Kafka's last answers while it stops name no broker at all. librdkafka then forgets every broker that it
+        # knows, and begins anew with bootstrap.servers only after this time: five minutes unless told otherwise.
+        "metadata.recovery.rebootstrap.trigger.ms": 1000,
         "log_level": 0,
     }
     if "group.instance.id" in config:

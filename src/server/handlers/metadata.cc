@@ -173,6 +173,7 @@ private:
             response.brokers.push_back(
                 {.node_id = broker->id.raw(), .host = endpoint->host, .port = endpoint->port, .rack = broker->rack});
         }
+        answer_.names_nobody = response.brokers.empty();
         response.cluster_id = query_.cluster_id;
         response.controller_id = controller_for_clients(cluster, query_.self);
         // DescribeCluster took this over: version 11 has the field no more.
@@ -197,6 +198,9 @@ MetadataResponse handle_metadata(RequestContext& context, const MetadataRequest&
                                   .self = config->node_id(),
                                   .auto_create_topics_enable = config->get_bool("auto.create.topics.enable")});
     if (!answer.to_create.empty()) create_topics_automatically(services, *config, answer.to_create);
+    // librdkafka forgets all the brokers that it knows at an answer without any, and comes back only minutes after we
+    // do. Kafka gives such answers while it stops.
+    if (answer.names_nobody) context.close_connection("no broker is left to be named");
     return std::move(answer.response);
 }
 

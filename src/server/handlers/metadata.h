@@ -24,6 +24,7 @@ struct MetadataQuery {
 struct MetadataAnswer {
     protocol::MetadataResponse response;
     std::vector<std::string_view> to_create;  // topics that the client wants made; answered as unknown for now
+    bool names_nobody = false;                // no broker is left in the cluster: this one, which stops, was the last
 };
 
 MetadataAnswer answer_metadata(const protocol::MetadataRequest& request, const MetadataQuery& query);

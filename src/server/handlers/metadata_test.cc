@@ -143,6 +143,21 @@ TEST_F(MetadataTest, BrokersAreThoseAliveOnTheClientsListener) {
     EXPECT_EQ(internal.response.brokers[0].port, 9093);
 }
 
+TEST_F(MetadataTest, AnAnswerSaysWhenNoBrokerIsLeftToBeNamed) {
+    EXPECT_FALSE(ask(9, by_name({})).names_nobody);
+    TestCluster stopping;
+    stopping.broker(1, true);
+    const MetadataAnswer answer = answer_metadata(by_name({}), {.image = stopping.image(),
+                                                                .version = 9,
+                                                                .listener = "CLIENT",
+                                                                .cluster_id = "cluster",
+                                                                .self = BrokerId{1},
+                                                                .auto_create_topics_enable = false});
+    EXPECT_TRUE(answer.names_nobody);
+    // Refused before anybody looked for brokers.
+    EXPECT_FALSE(ask(12, by_id({Uuid{}})).names_nobody);
+}
+
 TEST_F(MetadataTest, CoordinatorsTopicsAreInternal) {
     EXPECT_TRUE(ask(9, by_name({"__consumer_offsets"})).response.topics.at(0).is_internal);
     EXPECT_FALSE(ask(9, by_name({"orders"})).response.topics.at(0).is_internal);
