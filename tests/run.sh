@@ -16,7 +16,7 @@ cd "$(dirname "$0")" || exit 2
 
 declare -A PATHS=(
     [wire]="interop/test_wire.py"
-    [groups]="interop/test_group_wire.py interop/test_offset_commit_wire.py groups"
+    [groups]="interop/test_group_wire.py interop/test_offset_commit_wire.py interop/test_group_threads.py groups"
     [tools]="interop/test_kafka_tools.py"
     [java]="interop/test_java_clients.py"
     [clients]="interop/test_other_clients.py"
