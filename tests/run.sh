@@ -12,6 +12,7 @@
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA,
 #   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 120: the long form), ODRADEK_GROUP_CRASH_ROUNDS
 set -uo pipefail
+HELP=$(sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0")
 cd "$(dirname "$0")" || exit 2
 
 declare -A PATHS=(
@@ -28,7 +29,7 @@ declare -A PATHS=(
 )
 ORDER=(startup wire tools java clients groups takeover crash bulk)
 
-usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
+usage() { printf '%s\n' "$HELP"; }
 
 broker=odradek
 suites=()

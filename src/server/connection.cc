@@ -22,6 +22,11 @@ constexpr std::size_t kSizePrefix = 4;
 constexpr std::size_t kSharedFrameFrom = std::size_t{32} << 10;
 constexpr std::size_t kFirstCapacity = std::size_t{64} << 10;
 
+// Units of work(): a small request costs about 2 µs, receiving and storing 64 KiB 26 µs, sending them 13 µs.
+constexpr std::size_t kRequestWork = 8;
+constexpr std::size_t kReceivedBytesPerWork = 640;
+constexpr std::size_t kSentBytesPerWork = 1280;
+
 // Requests that take their place in a partition's or a shard's queue before they wait for anything.
 bool queues_up(std::int16_t api_key) {
     return api_key == static_cast<std::int16_t>(protocol::ApiKey::produce) ||
@@ -35,16 +40,14 @@ std::int16_t api_key_of(ByteView frame) {
 }  // namespace
 
 Connection::Connection(Processor& processor, int socket, ConnectionInfo info)
-    : processor_{processor}, socket_{socket}, info_{std::move(info)}, last_active_ms_{processor.reactor().now_ms()} {
-    interest_ = EPOLLIN;
-    processor_.reactor().watch(socket_, *this, interest_);
-}
+    : processor_{&processor}, socket_{socket}, info_{std::move(info)}, last_active_ms_{processor.reactor().now_ms()} {}
 
 Connection::~Connection() { ODR_ASSERT(first_ == nullptr && is_closed()); }
 
 void Connection::on_events(std::uint32_t events) {
-    last_active_ms_ = processor_.reactor().now_ms();
-    processor_.touch(*this);
+    last_active_ms_ = processor_->reactor().now_ms();
+    processor_->touch(*this);
+    processor_->note_activity();
     if ((events & EPOLLOUT) != 0) {
         is_blocked_ = false;
         flush();
@@ -67,16 +70,16 @@ void Connection::read() {
         const ChunkRef frame = std::exchange(kept_, ChunkRef{});
         const std::size_t size = std::exchange(frame_end_, 0);
         kept_begin_ = kept_end_ = 0;
-        processor_.memory().give_back(frame.capacity());
+        processor_->memory().give_back(frame.capacity());
         process({frame.data(), size}, frame);
         if (into_scratch > 0 && !is_closed()) {
-            const ChunkRef scratch = processor_.scratch();
+            const ChunkRef scratch = processor_->scratch();
             const ByteView behind{scratch.data(), into_scratch};
             is_stalled_ ? keep_behind(behind) : process(behind, scratch);
         }
         return;
     }
-    ChunkRef scratch = processor_.scratch();
+    ChunkRef scratch = processor_->scratch();
     const std::size_t before = kept_end_ - kept_begin_;
     const ssize_t n = ::recv(socket_, scratch.data() + before, scratch.capacity() - before, MSG_DONTWAIT);
     if (n <= 0) {
@@ -96,12 +99,12 @@ std::size_t Connection::receive_frame_tail() {
         const std::size_t capacity = std::min(frame_end_, kept_.capacity() * 2);
         ChunkRef larger = ChunkRef::allocate(capacity);
         std::memcpy(larger.data(), kept_.data(), kept_end_);
-        processor_.memory().take(capacity - kept_.capacity());
+        processor_->memory().take(capacity - kept_.capacity());
         kept_ = std::move(larger);
     }
     const std::size_t room = kept_.capacity() - kept_end_;
     const bool reaches_end = kept_.capacity() == frame_end_;
-    const ChunkRef scratch = processor_.scratch();
+    const ChunkRef scratch = processor_->scratch();
     std::array<iovec, 2> vectors{iovec{kept_.data() + kept_end_, room}, iovec{scratch.data(), scratch.capacity()}};
     const ssize_t n = ::readv(socket_, vectors.data(), reaches_end ? 2 : 1);
     if (n <= 0) {
@@ -129,9 +132,9 @@ std::size_t Connection::start_requests(ByteView bytes, const ChunkRef& chunk) {
     is_stalled_ = false;
     while (!is_closed() && bytes.size() - used >= kSizePrefix) {
         const auto size = load_be<std::int32_t>(bytes.data() + used);
-        if (size < 0 || size > processor_.limits().request_bytes_max) {
+        if (size < 0 || size > processor_->limits().request_bytes_max) {
             log::warn("{} from {}: a request claims {} bytes; socket.request.max.bytes is {}. The connection is closed",
-                      info_.listener, info_.peer_address, size, processor_.limits().request_bytes_max);
+                      info_.listener, info_.peer_address, size, processor_->limits().request_bytes_max);
             close("a request is too large");
             break;
         }
@@ -165,7 +168,7 @@ void Connection::keep_rest(ByteView rest, const ChunkRef& chunk) {
         const std::size_t earned = std::max({kFirstCapacity, rest.size() * 2, frame_bytes_seen_});
         const std::size_t capacity = std::min(frame, earned);
         kept_ = ChunkRef::allocate(capacity);
-        processor_.memory().take(capacity);
+        processor_->memory().take(capacity);
         frame_end_ = frame;
     } else {
         if (kept_ && chunk.data() == kept_.data()) {  // already ours: only the place moves
@@ -210,6 +213,7 @@ void Connection::resume_reading() {
 
 void Connection::start_request(ByteView frame, const ChunkRef& chunk) {
     frame_bytes_seen_ = std::max(frame_bytes_seen_, frame.size() + kSizePrefix);
+    note_work(kRequestWork + frame.size() / kReceivedBytesPerWork);
     const bool is_large = frame.size() >= kSharedFrameFrom;
     ChunkRef home = chunk;
     if (!is_large) {
@@ -227,9 +231,9 @@ void Connection::start_request(ByteView frame, const ChunkRef& chunk) {
     auto* context = new RequestContext{*this, *header, reader.rest(), std::move(home)};
     if (is_large) {
         context->counted_bytes_ = frame.size();
-        processor_.memory().take(frame.size());
-        is_out_of_memory_ = processor_.memory().is_exhausted();
-        if (is_out_of_memory_) processor_.await_memory(*this);
+        processor_->memory().take(frame.size());
+        is_out_of_memory_ = processor_->memory().is_exhausted();
+        if (is_out_of_memory_) processor_->await_memory(*this);
     }
     (first_ == nullptr ? first_ : last_->next_) = context;
     last_ = context;
@@ -284,7 +288,7 @@ void Connection::release_in_order() {
         if (first_ == nullptr) last_ = nullptr;
         --in_flight_;
         if (!is_closed() && !done->answer_.empty()) output_.append(std::move(done->answer_));
-        if (done->counted_bytes_ > 0) processor_.memory().give_back(done->counted_bytes_);
+        if (done->counted_bytes_ > 0) processor_->memory().give_back(done->counted_bytes_);
         delete done;
     }
 }
@@ -305,19 +309,22 @@ void Connection::end_answer(RequestContext& context, protocol::Writer& writer) {
 void Connection::schedule_flush() {
     if (is_flush_scheduled_ || is_blocked_) return;
     is_flush_scheduled_ = true;
-    processor_.reactor().at_end_of_turn(
+    processor_->reactor().at_end_of_turn(
         [](void* self) {
             auto* connection = static_cast<Connection*>(self);
             connection->is_flush_scheduled_ = false;
             connection->flush();
-            connection->destroy_if_unused();
+            if (!connection->move_if_asked()) connection->destroy_if_unused();
         },
         this);
 }
 
 void Connection::flush() {
     if (is_closed() || is_blocked_) return;
-    switch (output_.flush(socket_)) {
+    const std::size_t pending = output_.pending_bytes();
+    const Output::Progress progress = output_.flush(socket_);
+    note_work((pending - output_.pending_bytes()) / kSentBytesPerWork);
+    switch (progress) {
         case Output::Progress::done:
             process_kept();
             break;
@@ -339,26 +346,62 @@ void Connection::update_interest() {
     if (is_blocked_) wanted |= EPOLLOUT;
     if (wanted == interest_) return;
     interest_ = wanted;
-    processor_.reactor().change(socket_, *this, interest_);
+    processor_->reactor().change(socket_, *this, interest_);
 }
+
+// --- moving
+
+void Connection::start_watching() {
+    interest_ = EPOLLIN;
+    processor_->reactor().watch(socket_, *this, interest_);
+}
+
+void Connection::move_to(Processor& to) {
+    moves_to_ = &to == processor_ ? nullptr : &to;
+    move_if_asked();
+}
+
+bool Connection::may_move() const {
+    return first_ == nullptr && output_.empty() && !is_closed() && !is_stalled_ && !is_blocked_ && !is_out_of_memory_ &&
+           !is_flush_scheduled_ && !is_processing_;
+}
+
+bool Connection::move_if_asked() {
+    if (moves_to_ == nullptr || !may_move()) return false;
+    Processor& to = *std::exchange(moves_to_, nullptr);
+    if (!processor_->may_move_connections()) return false;
+    processor_->reactor().unwatch(socket_, *this);
+    processor_->give_away(*this, to);
+    return true;
+}
+
+void Connection::note_work(std::size_t cost) {
+    if (work_window_ != processor_->window()) {
+        work_window_ = processor_->window();
+        work_ = 0;
+    }
+    work_ += cost;
+}
+
+std::uint64_t Connection::work() const { return work_window_ == processor_->window() ? work_ : 0; }
 
 // --- the end
 
 void Connection::close(std::string_view why) {
     if (is_closed()) return;
     log::debug("{} from {}: closed: {}", info_.listener, info_.peer_address, why);
-    processor_.reactor().unwatch(socket_, *this);
+    processor_->reactor().unwatch(socket_, *this);
     ::close(socket_);
     socket_ = -1;
-    if (frame_end_ != 0) processor_.memory().give_back(kept_.capacity());
+    if (frame_end_ != 0) processor_->memory().give_back(kept_.capacity());
     kept_.reset();
     kept_begin_ = kept_end_ = frame_end_ = 0;
-    processor_.forget(*this);
+    processor_->forget(*this);
 }
 
 void Connection::destroy_if_unused() {
     if (!is_closed() || first_ != nullptr || is_processing_ || is_flush_scheduled_) return;
-    processor_.bury(*this);
+    processor_->bury(*this);
 }
 
 }  // namespace odr::server

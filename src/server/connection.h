@@ -19,7 +19,7 @@ class Processor;
 //          order anyway; a pipelined burst of them is one write per partition and one answer.
 // Memory:  an idle connection holds no buffer. Bytes of incomplete frames are held as received, at most twice over,
 //          however long the frame claims to be.
-// Owner:   its processor. Threads: that one's reactor.
+// Owner:   its processor, which may change between two requests. Threads: that one's reactor.
 // Kafka:   KafkaChannel, and the request queue of SocketServer's Processor.
 class Connection final : public io::Watcher {
 public:
@@ -34,7 +34,15 @@ public:
     bool is_closed() const { return socket_ < 0; }
     std::int64_t last_active_ms() const { return last_active_ms_; }
     ConnectionInfo& info() { return info_; }
-    Processor& processor() { return processor_; }
+    Processor& processor() { return *processor_; }
+
+    // For the processors that share the work.
+    void start_watching();
+    // Goes there as soon as no request is in flight.
+    void move_to(Processor& to);
+    void change_processor(Processor& to) { processor_ = &to; }
+    // What it cost in this window, about; only the ratio to others' means something.
+    std::uint64_t work() const;
 
     // For RequestContext.
     protocol::Buffer& begin_answer(RequestContext& context);
@@ -65,8 +73,12 @@ private:
     void flush();
     void update_interest();
     void destroy_if_unused();
+    void note_work(std::size_t cost);
+    bool may_move() const;
+    bool move_if_asked();
 
-    Processor& processor_;
+    Processor* processor_;
+    Processor* moves_to_ = nullptr;
     int socket_;
     ConnectionInfo info_;
     Output output_;
@@ -89,6 +101,8 @@ private:
     bool is_flush_scheduled_ = false;
     bool is_processing_ = false;  // within process(), where nothing may be destroyed
     std::int64_t last_active_ms_ = 0;
+    std::uint64_t work_ = 0;  // in the window work_window_
+    std::uint32_t work_window_ = 0;
     Connection* idle_next_ = nullptr;  // in the processor's list by last activity
     Connection* idle_previous_ = nullptr;
 };

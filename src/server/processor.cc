@@ -16,8 +16,8 @@ constexpr std::int64_t kMemoryRetryMs = 5;
 
 }  // namespace
 
-Processor::Processor(int index, const Services& services, ConnectionLimits limits)
-    : services_{services}, limits_{limits}, reactor_{index, *services.clock}, state_{services} {}
+Processor::Processor(int index, const Services& services, ConnectionLimits limits, Balancer* balancer)
+    : services_{services}, limits_{limits}, reactor_{index, *services.clock}, state_{services}, balancer_{balancer} {}
 
 Processor::~Processor() { ODR_ASSERT(!thread_.joinable(), "stop() first"); }
 
@@ -44,15 +44,34 @@ void Processor::stop_on_reactor() {
 }
 
 void Processor::adopt(int socket, ConnectionInfo info) {
-    reactor_.post([this, socket, info = std::move(info)]() mutable {
-        auto* connection = new Connection{*this, socket, std::move(info)};
-        connections_.insert(connection);
-        link(*connection);
-        if (is_stopping_) {
-            connection->close("the broker stops");
-            connection->destroy_if_unused();
-        }
-    });
+    reactor_.post(
+        [this, socket, info = std::move(info)]() mutable { take_in(*new Connection{*this, socket, std::move(info)}); });
+}
+
+void Processor::receive(Connection& connection) {
+    reactor_.call(
+        [](void* arrived) {
+            auto& moved = *static_cast<Connection*>(arrived);
+            moved.processor().take_in(moved);
+        },
+        &connection);
+}
+
+void Processor::take_in(Connection& connection) {
+    connections_.insert(&connection);
+    link(connection);
+    connection.start_watching();
+    note_activity();
+    if (!is_stopping_) return;
+    connection.close("the broker stops");
+    connection.destroy_if_unused();
+}
+
+void Processor::give_away(Connection& connection, Processor& to) {
+    ODR_ASSERT(connections_.erase(&connection) == 1);
+    unlink(connection);
+    connection.change_processor(to);
+    to.receive(connection);
 }
 
 const ChunkRef& Processor::scratch() {
@@ -99,6 +118,71 @@ void Processor::clear_buried() {
     for (Connection* connection : buried_) delete connection;
     buried_.clear();
 }
+
+// --- balancing
+
+void Processor::begin_window() {
+    ++window_;
+    window_began_ms_ = reactor_.now_ms();
+    window_cpu_ns_ = balancer_->cpu_ns();
+    reactor_.arm(
+        balance_timer_, Balancer::kWindowMs, [](void* self) { static_cast<Processor*>(self)->end_window(); }, this);
+}
+
+void Processor::end_window() {
+    const std::int64_t wall_ns = (reactor_.now_ms() - window_began_ms_) * 1'000'000;
+    const std::int64_t cpu_ns = balancer_->cpu_ns() - window_cpu_ns_;
+    const auto percent = static_cast<int>(std::clamp<std::int64_t>(cpu_ns * 100 / wall_ns, 0, 100));
+    const bool rests = idle_last_ == nullptr || idle_last_->last_active_ms() < window_began_ms_;
+    balancer_->publish(static_cast<std::size_t>(reactor_.index()), rests ? 0 : percent);
+    if (rests) return;
+    if (balancer_->may_move()) balance(percent);
+    begin_window();
+}
+
+void Processor::balance(int percent) {
+    const auto self = static_cast<std::size_t>(reactor_.index());
+    const std::vector<int> loads = balancer_->loads();
+    if (const auto plan = plan_shedding(loads, self)) return shed(*plan, percent);
+    const auto merged_to = plan_merging(loads, self);
+    windows_to_merge_ = merged_to ? windows_to_merge_ - 1 : Balancer::kMergeAfterWindows;
+    if (!merged_to || windows_to_merge_ > 0) return;
+    windows_to_merge_ = Balancer::kMergeAfterWindows;
+    balancer_->note_move(self, *merged_to, percent);
+    for (Connection* connection : active_connections()) connection->move_to(balancer_->processor(*merged_to));
+}
+
+// Those that did something in this window, the latest first.
+std::vector<Connection*> Processor::active_connections() const {
+    std::vector<Connection*> out;
+    for (Connection* at = idle_last_; at != nullptr && at->last_active_ms() >= window_began_ms_;
+         at = at->idle_previous_) {
+        out.push_back(at);
+    }
+    return out;
+}
+
+void Processor::shed(const Shedding& plan, int percent) {
+    std::vector<Connection*> active = active_connections();
+    std::ranges::sort(active, std::greater{}, [](const Connection* each) { return each->work(); });
+    std::uint64_t all = 0;
+    for (const Connection* each : active) all += each->work();
+    const std::uint64_t to_move = all * static_cast<std::uint64_t>(plan.percent) / static_cast<std::uint64_t>(percent);
+    std::uint64_t moved = 0;
+    std::size_t moves = 0;
+    for (Connection* connection : active) {
+        if (connection->work() == 0 || moved + connection->work() > to_move) continue;
+        if (moves == Balancer::kMovesMax) break;
+        moved += connection->work();
+        ++moves;
+        connection->move_to(balancer_->processor(plan.to));
+    }
+    if (moved == 0) return;
+    balancer_->note_move(static_cast<std::size_t>(reactor_.index()), plan.to,
+                         static_cast<int>(moved * static_cast<std::uint64_t>(percent) / all));
+}
+
+// --- idle connections, memory
 
 void Processor::plan_idle_check() {
     if (limits_.idle_ms_max < 0) return;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/reactor.h"
+#include "server/balancer.h"
 #include "server/chunk.h"
 #include "server/request_context.h"
 #include "server/request_memory.h"
@@ -27,7 +28,8 @@ struct ConnectionLimits {
 // Owner:   SocketServer. Threads: start(), stop() and adopt() from any; the rest on the reactor's.
 class Processor {
 public:
-    Processor(int index, const Services& services, ConnectionLimits limits);
+    // `balancer`: none where there is one reactor only.
+    Processor(int index, const Services& services, ConnectionLimits limits, Balancer* balancer = nullptr);
     ~Processor();
     Processor(const Processor&) = delete;
     Processor& operator=(const Processor&) = delete;
@@ -37,6 +39,8 @@ public:
     void stop();
     // Takes over an accepted socket.
     void adopt(int socket, ConnectionInfo info);
+    // Takes over another processor's connection.
+    void receive(Connection& connection);
 
     io::Reactor& reactor() { return reactor_; }
     const Services& services() const { return services_; }
@@ -51,6 +55,15 @@ public:
     void forget(Connection& connection);  // its socket is closed
     void bury(Connection& connection);    // nobody refers to it any more: it goes at the end of the turn
     void await_memory(Connection& connection);
+    // Something has happened on this reactor: its load is measured from now on, until it rests.
+    void note_activity() {
+        if (balancer_ != nullptr && !balance_timer_.is_armed()) begin_window();
+    }
+    std::size_t connection_count() const { return connections_.size(); }
+    std::uint32_t window() const { return window_; }
+    bool may_move_connections() const { return balancer_ != nullptr && balancer_->may_move(); }
+    // Lets go of a connection, for another processor.
+    void give_away(Connection& connection, Processor& to);
 
 private:
     static constexpr std::size_t kScratchBytes = std::size_t{256} << 10;
@@ -61,6 +74,12 @@ private:
     void unlink(Connection& connection);
     void clear_buried();
     void stop_on_reactor();
+    void take_in(Connection& connection);
+    void begin_window();
+    void end_window();
+    void balance(int percent);
+    std::vector<Connection*> active_connections() const;
+    void shed(const Shedding& plan, int percent);
 
     const Services& services_;
     const ConnectionLimits limits_;
@@ -70,6 +89,12 @@ private:
     std::thread thread_;
     io::Timer idle_timer_;
     io::Timer memory_timer_;
+    Balancer* const balancer_;
+    io::Timer balance_timer_;
+    std::uint32_t window_ = 0;  // counts windows
+    std::int64_t window_began_ms_ = 0;
+    std::int64_t window_cpu_ns_ = 0;  // this thread's CPU time when it began
+    int windows_to_merge_ = Balancer::kMergeAfterWindows;
     Connection* idle_first_ = nullptr;  // least recently active
     Connection* idle_last_ = nullptr;
     std::unordered_set<Connection*> connections_;  // all that are not buried

@@ -141,10 +141,14 @@ private:
 };
 
 SocketServer::SocketServer(const Services& services, ConnectionLimits limits, std::size_t reactor_count)
-    : services_{services} {
+    : services_{services}, balancer_{reactor_count} {
+    std::vector<Processor*> all;
     for (std::size_t i = 0; i < reactor_count; ++i) {
-        processors_.push_back(std::make_unique<Processor>(static_cast<int>(i), services, limits));
+        Balancer* const balancer = reactor_count > 1 ? &balancer_ : nullptr;
+        processors_.push_back(std::make_unique<Processor>(static_cast<int>(i), services, limits, balancer));
+        all.push_back(processors_.back().get());
     }
+    balancer_.set_processors(std::move(all));
 }
 
 SocketServer::~SocketServer() { stop(); }
@@ -213,10 +217,21 @@ void SocketServer::stop_accepting() {
 
 void SocketServer::stop() {
     if (!std::exchange(is_running_, false)) return;
+    forbid_moves();
     for (const auto& processor : processors_) processor->stop();
     acceptors_.clear();
 }
 
-Processor& SocketServer::next_processor() { return *processors_[turn_++ % processors_.size()]; }
+Processor& SocketServer::next_processor() { return *processors_[plan_placement(balancer_.loads())]; }
+
+// When this returns, every connection that was on its way has been handed to a reactor that still runs.
+void SocketServer::forbid_moves() {
+    balancer_.forbid_moves();
+    for (const auto& processor : processors_) {
+        std::promise<void> turned;
+        processor->reactor().post([&turned] { turned.set_value(); });
+        turned.get_future().wait();
+    }
+}
 
 }  // namespace odr::server

@@ -18,7 +18,7 @@ struct ListenAddress {
     bool is_controller = false;
 };
 
-// A bound socket that hands accepted ones to the processors, in turn.
+// A bound socket that hands accepted ones to the processors.
 class Acceptor;
 
 // The network side of the broker: listeners, reactors, connections.
@@ -47,11 +47,12 @@ public:
 private:
     friend class Acceptor;
     Processor& next_processor();
+    void forbid_moves();
 
     const Services& services_;
+    Balancer balancer_;
     std::vector<std::unique_ptr<Processor>> processors_;
     std::vector<std::unique_ptr<Acceptor>> acceptors_;
-    std::size_t turn_ = 0;  // on the first reactor
     bool is_running_ = false;
 };
 
