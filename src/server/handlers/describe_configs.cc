@@ -172,8 +172,6 @@ controller::Answer<DescribeConfigsResponse> answer_describe_configs(const Descri
     return answer;
 }
 
-io::Task<void> serve_describe_configs(RequestContext& context) {
-    return serve<&handle_describe_configs>(context);
-}
+io::Task<void> serve_describe_configs(RequestContext& context) { return serve<&handle_describe_configs>(context); }
 
 }  // namespace odr::server
