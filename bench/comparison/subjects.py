@@ -28,7 +28,11 @@ KAFKA_JVM_OPTIONS = [
     "-Djava.awt.headless=true",
 ]
 # Deleted topics free their space before the next workload fills the disk.
-CONFIG = {"log.segment.delete.delay.ms": 1000, "log.initial.task.delay.ms": 30000}
+CONFIG = {
+    "log.segment.delete.delay.ms": 1000,
+    "log.initial.task.delay.ms": 30000,
+    "offsets.topic.num.partitions": 50,
+}
 READY_TIMEOUT_S = 60
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import subjects
 from .subjects import KAFKA, LOAD, Failed, Floor
 
-LOAD_TIMEOUT_S = 150
+LOAD_TIMEOUT_S = 400
 GB = 1_000_000_000
 
 
@@ -149,6 +149,45 @@ class Claim(Workload):
         return run_load(broker, "claim")
 
 
+class Groups(Workload):
+    """Consumer groups that only live, on a broker of their own: members that are gone end after a while, which costs."""
+
+    def __init__(self, name, title, arguments, metrics, groups):
+        self.name, self.title, self.arguments, self.metrics, self.groups = name, title, arguments, metrics, groups
+        self.group = name
+
+    def run(self, broker, scale):
+        count = max(1, round(self.groups * scale.size))
+        # The first group makes a broker create and load what the others share.
+        run_load(broker, "groups", "--groups", 1, "--seconds", 0)
+        return run_load(broker, "groups", "--groups", count, "--seconds", scale.seconds_max, *self.arguments)
+
+
+MANY_GROUPS = (
+    Metric("joins_per_s", "members joined/s", higher=True),
+    Metric("rss_kb_per_group", "RSS per group, kB"),
+    Metric("steady_heartbeats_per_s", "heartbeats/s", higher=True),
+    *latency("p50", "p99", "p999", prefix="steady_heartbeat"),
+    Metric("steady_cpu_percent", "broker CPU, % of a core"),
+    Metric("steady_cpu_us_per_request", "broker CPU µs/heartbeat"),
+)
+LARGE_GROUP = (
+    Metric("join_s", "all settled after, s"),
+    Metric("join_cpu_s", "broker CPU s for it"),
+    *latency("p99", prefix="join_heartbeat"),
+    *latency("p50", "p99", prefix="steady_heartbeat"),
+    Metric("leave_s", "settled after one left, s"),
+    Metric("leave_cpu_s", "broker CPU s for it"),
+)
+COMMITS = (
+    Metric("commit_requests_per_s", "commits/s", higher=True),
+    Metric("commit_cpu_us_per_request", "broker CPU µs/commit"),
+    Metric("produce_cpu_us_per_request", "broker CPU µs/produce"),
+    Metric("commit_cpu_to_produce", "a commit costs produces"),
+    *latency("p50", "p99", prefix="commit"),
+)
+MANY = ["--unsettled-ms", 500, "--connections", 1500]
+LARGE = ["--members", 1000, "--partitions", 2000, "--leave"]
 SMALL = ["--batch-bytes", 100, "--record-bytes", 100]
 ECHO = ("floor-echo",)
 
@@ -217,6 +256,50 @@ ALL = (
         (Metric("open_s", "opened in, s"), REQUESTS_PER_S, CPU_PER_REQUEST, *latency("p50", "p99"), RSS),
         floor=ECHO,
         size={"--warmup-requests": 20_000, "--requests": 100_000},
+    ),
+    Load(
+        "commits",
+        "OffsetCommits of one partition beside produces of one 100-byte record: 8 connections, one in flight on each",
+        "commits",
+        ["--warmup-seconds", 2],
+        COMMITS,
+        size={"--seconds": 5},
+    ),
+    Load(
+        "commits-pipelined",
+        "the same, 20 in flight on each",
+        "commits",
+        ["--warmup-seconds", 2, "--in-flight", 20],
+        COMMITS,
+        size={"--seconds": 5},
+    ),
+    Groups(
+        "groups-consumer",
+        "10,000 groups of 3 members (--quick: 2,000), consumer protocol, heartbeats every 5 s",
+        MANY,
+        MANY_GROUPS,
+        10_000,
+    ),
+    Groups(
+        "groups-classic",
+        "10,000 groups of 3 members (--quick: 2,000), classic protocol, heartbeats every 3 s",
+        [*MANY, "--protocol", "classic"],
+        MANY_GROUPS,
+        10_000,
+    ),
+    Groups(
+        "large-group-consumer",
+        "one group of 1,000 members over 2,000 partitions, consumer protocol",
+        LARGE,
+        LARGE_GROUP,
+        1,
+    ),
+    Groups(
+        "large-group-classic",
+        "one group of 1,000 members over 2,000 partitions, classic protocol",
+        [*LARGE, "--protocol", "classic"],
+        LARGE_GROUP,
+        1,
     ),
     ManyPartitions(),
     Claim(),

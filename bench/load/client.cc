@@ -11,6 +11,8 @@
 #include "protocol/generated/create_topics_response.h"
 #include "protocol/generated/delete_topics_request.h"
 #include "protocol/generated/delete_topics_response.h"
+#include "protocol/generated/find_coordinator_request.h"
+#include "protocol/generated/find_coordinator_response.h"
 #include "protocol/generated/list_offsets_request.h"
 #include "protocol/generated/list_offsets_response.h"
 #include "protocol/generated/metadata_request.h"
@@ -24,6 +26,7 @@ using namespace protocol;
 constexpr std::int16_t kApiVersionsVersion = 3;
 constexpr std::int16_t kCreateTopicsVersion = 7;
 constexpr std::int16_t kDeleteTopicsVersion = 5;
+constexpr std::int16_t kFindCoordinatorVersion = 4;
 constexpr std::int16_t kListOffsetsVersion = 7;
 constexpr std::int16_t kMetadataVersion = 12;
 constexpr std::int64_t kLatestTimestamp = -1;
@@ -152,6 +155,18 @@ Result<std::vector<std::int64_t>> end_offsets(Client& client, const TopicTarget&
         return fail(ErrorCode::unknown_server_error, "ListOffsets leaves out a partition");
     }
     return ends;
+}
+
+Result<void> await_coordinator(Client& client, const std::string& group_id) {
+    return await([&]() -> Result<void> {
+        FindCoordinatorRequest request;
+        request.coordinator_keys.push_back(group_id);
+        ODR_TRY(answer, client.call<FindCoordinatorResponse>(kFindCoordinatorVersion, request));
+        if (answer.coordinators.size() != 1) return fail(ErrorCode::unknown_server_error, "FindCoordinator");
+        if (answer.coordinators[0].error_code != 0)
+            return refused(answer.coordinators[0].error_code, "FindCoordinator");
+        return {};
+    });
 }
 
 Result<void> hello(Client& client) {

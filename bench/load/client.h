@@ -73,6 +73,9 @@ Result<void> delete_topic(Client& client, const std::string& name);
 // The log end offset of each partition. Errors: whatever the broker answered for one of them.
 Result<std::vector<std::int64_t>> end_offsets(Client& client, const TopicTarget& topic);
 
+// Waits until the group has a coordinator, which makes __consumer_offsets where it is not there yet.
+Result<void> await_coordinator(Client& client, const std::string& group_id);
+
 // A 2-byte API version request: is anybody there?
 Result<void> hello(Client& client);
 

@@ -86,6 +86,31 @@ struct TopicsOptions : Common {
 };
 Result<Report> run_topics(const TopicsOptions& options);
 
+struct GroupsOptions : Common {
+    std::string protocol = "consumer";  // or classic
+    int groups = 100;
+    int members = 3;  // of each
+    int partitions = 6;
+    int connections = 300;          // at most, and at least one for each member of a group
+    std::int64_t heartbeat_ms = 0;  // 0: 3 s (classic), or what the broker says (consumer)
+    std::int64_t unsettled_ms = 0;  // while a group is not settled; 0: as always
+    double join_seconds_max = 300;
+    double warmup_seconds = 5;  // once all are settled: what was late while they joined is caught up
+    double seconds = 30;        // of heartbeats after that; 0: neither
+    bool leave = false;         // afterwards one leaves
+};
+Result<Report> run_groups(const GroupsOptions& options);
+
+struct CommitsOptions : Common {
+    int connections = 8;
+    int in_flight = 1;   // on each connection
+    int partitions = 0;  // 0: as many as connections
+    int turns = 3;       // phases of each kind
+    Limits warmup{.seconds = 1};
+    Limits limits{.seconds = 3};
+};
+Result<Report> run_commits(const CommitsOptions& options);
+
 // A name that no other run took.
 std::string own_topic_name(const Common& common);
 // The topic to work on, made anew; for a floor program only its description.
