@@ -59,9 +59,12 @@ std::string Log::parent_directory() const {
     return path.substr(0, path.rfind('/'));
 }
 
-std::shared_ptr<const config::LogConfig> Log::config() const { return impl_->config.load(std::memory_order_acquire); }
+const config::LogConfig* Log::config() const { return impl_->config.load(); }
 
-void Log::update_config(std::shared_ptr<const config::LogConfig> config) { impl_->config.store(std::move(config)); }
+void Log::update_config(std::shared_ptr<const config::LogConfig> config) {
+    std::lock_guard state{impl_->state_mutex};
+    impl_->config.store(std::move(config));
+}
 
 Result<void> Log::assign_topic_id(io::MayBlock may_block, const Uuid& topic_id) {
     std::lock_guard maintenance{impl_->maintenance_mutex};

@@ -41,7 +41,7 @@ public:
     Uuid topic_id() const;          // zero until known
     std::string directory() const;  // its folder, with the log directory before it
     std::string parent_directory() const;
-    std::shared_ptr<const config::LogConfig> config() const;
+    const config::LogConfig* config() const;  // never null; good as long as the log lives
     void update_config(std::shared_ptr<const config::LogConfig> config);
     // Writes partition.metadata when it is missing. Errors: inconsistent_topic_id when the log has another id.
     Result<void> assign_topic_id(io::MayBlock, const Uuid& topic_id);

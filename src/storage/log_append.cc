@@ -113,7 +113,7 @@ std::optional<AppendLock> Log::try_lock_for_append() {
 
 bool Log::Impl::should_roll(const AppendDemand& demand, TimestampMs now) const {
     const LogSegment& segment = *active();
-    const auto settings = config.load(std::memory_order_acquire);
+    const config::LogConfig* const settings = config.load();
     const std::uint64_t size = segment.size.load(std::memory_order_relaxed);
     const Offset first = demand.first_offset == kNoOffset ? end() : demand.first_offset;
     const std::int64_t last_relative = first - segment.base_offset + std::max<std::int64_t>(demand.records, 1) - 1;
@@ -166,7 +166,7 @@ Result<void> Log::Impl::write_batches(const SegmentPtr& segment, std::span<const
 void Log::Impl::publish(const SegmentPtr& segment, std::span<const record::RecordBatchView> batches,
                         std::span<const CompletedTransaction> ended,
                         std::span<const std::pair<ProducerId, Offset>> begun) {
-    const std::int32_t interval = config.load(std::memory_order_acquire)->index_interval_bytes;
+    const std::int32_t interval = config.load()->index_interval_bytes;
     std::lock_guard state{state_mutex};
     std::uint64_t position = segment->size.load(std::memory_order_relaxed);
     if (position == 0) segment->first_timestamp = batches.front().max_timestamp();
@@ -204,7 +204,7 @@ void Log::Impl::note_append(Offset start, TimestampMs now) {
 
 bool Log::Impl::flush_due_after_append(Offset end_offset) const {
     const std::int64_t unflushed = end_offset.raw() - recovery_point.load(std::memory_order_relaxed);
-    return unflushed >= config.load(std::memory_order_acquire)->flush_messages;
+    return unflushed >= config.load()->flush_messages;
 }
 
 namespace {
@@ -253,7 +253,7 @@ AppendSummary Log::append(const AppendLock& lock, std::span<PendingAppend> batch
     }
     ODR_ASSERT(!log.frozen, "append without ready_to_append()");
     Staging& stage = staging();
-    const auto settings = log.config.load(std::memory_order_acquire);
+    const config::LogConfig* const settings = log.config.load();
     Offset next = start;
     for (PendingAppend& pending : batches) {
         pending.result = stage_batch(log, pending, epoch, now, *settings, stage, next);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "storage/batch_walker.h"
+#include "storage/config_cell.h"
 #include "storage/leader_epoch_cache.h"
 #include "storage/log.h"
 #include "storage/log_segment.h"
@@ -42,7 +43,7 @@ struct Log::Impl {
 
     LogEnvironment environment;
     LogOpenOptions options;  // directory is under the state lock: deletion renames it
-    std::atomic<std::shared_ptr<const config::LogConfig>> config;
+    ConfigCell config;
 
     // Locks, in the order in which they may be taken.
     std::mutex flush_mutex;        // one flush at a time
