@@ -1,4 +1,5 @@
-"""Members that join, leave and crash at random (java/GroupChaos.java): no partition has two owners, no commit is lost.
+"""Members that join, leave, vanish and crash at random (java/GroupChaos.java): no partition has two owners, no commit is
+lost. Some run in processes that are killed.
 
 ODRADEK_GROUP_MEMBERS (default 8, the long form has 20) and ODRADEK_GROUP_SECONDS (25, 120) bound it; ODRADEK_SEED
 replays who does what, though not when.
@@ -63,3 +64,4 @@ def test_a_partition_has_one_owner_and_commits_stay(chaos, group):
     print(rest)
     assert verdict == "PASS", f"{rest} (ODRADEK_SEED={SEED})"
     assert int(re.search(r"(\d+) assignments", rest)[1]) > MEMBERS, rest
+    assert int(re.search(r"(\d+) killed", rest)[1]) > 0, rest

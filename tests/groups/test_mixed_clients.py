@@ -43,10 +43,15 @@ class Member:
 
 
 class JavaMember(Member):
+    config = {
+        "heartbeat.interval.ms": 300,
+        "partition.assignment.strategy": "org.apache.kafka.clients.consumer.RangeAssignor",
+    }
+
     def run(self):
         command = java.java_command(
-            "GroupMember", self.broker.bootstrap, self.group, self.topic, "heartbeat.interval.ms=300",
-            "partition.assignment.strategy=org.apache.kafka.clients.consumer.RangeAssignor",
+            "GroupMember", self.broker.bootstrap, self.group, self.topic,
+            *(f"{key}={value}" for key, value in self.config.items()),
             heap_mb=128, options=["-Dodradek.test.loglevel=OFF"],
         )  # fmt: skip
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

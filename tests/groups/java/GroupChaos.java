@@ -5,33 +5,23 @@ import java.util.BitSet;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Properties;
 import java.util.Random;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.consumer.CloseOptions;
-import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.RebalanceInProgressException;
-import org.apache.kafka.clients.consumer.CommitFailedException;
-import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * Members of several groups join, leave and crash at random, all groups at once. A table shared by the members of a
- * group says who owns which partition: two owners at a time, a commit that went back, or a record that nobody read is
+ * Members of several groups join, leave, vanish and crash at random, all groups at once. A table shared by the members of
+ * a group says who owns which partition: two owners at a time, a commit that went back, or a record that nobody read is
  * a failure. One line per group: "PASS name: figures" or "FAIL name: why".
  *
  * Arguments: bootstrap, seed, seconds, members of each group, then per group kind:assignor, where kind is classic,
@@ -39,7 +29,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  */
 public final class GroupChaos {
     private static final int SETTLE_S = 90;
-    private static final int STATICS = 2;
+    private static final int STATICS = 3;
+    private static final int CREWS = 2;
 
     private final String bootstrap;
     private final String name;
@@ -50,24 +41,23 @@ public final class GroupChaos {
     private final int partitions;
 
     // The shared table; guarded by this.
-    private final Map<Integer, Member> owners = new HashMap<>();
-    private final Map<Integer, Member> suspects = new HashMap<>();
+    private final Map<Integer, Seat> owners = new HashMap<>();
+    private final Map<Integer, Seat> suspects = new HashMap<>();
     private final long[] committed;
     private final BitSet[] seen;
+    private final List<Seat> seats = new ArrayList<>();
     private String failure;
     private int rebalances;
     private int lost;
     private int commits;
-
-    private final List<Member> members = new ArrayList<>();
-    private final AtomicInteger started = new AtomicInteger();
-    private final long[] produced;
-    private KafkaProducer<byte[], byte[]> producer;
+    private int started;
     private int joins;
     private int leaves;
+    private int vanished;
     private int crashes;
 
-    private enum End { NONE, LEAVE, CRASH }
+    private final long[] produced;
+    private KafkaProducer<byte[], byte[]> producer;
 
     private GroupChaos(String bootstrap, String group, int members, long seed) {
         this.bootstrap = bootstrap;
@@ -87,17 +77,44 @@ public final class GroupChaos {
         long seed = Long.parseLong(arguments[1]);
         long end = System.nanoTime() + Long.parseLong(arguments[2]) * 1_000_000_000L;
         int members = Integer.parseInt(arguments[3]);
-        Map<String, Thread> running = new LinkedHashMap<>();
+        List<GroupChaos> groups = new ArrayList<>();
+        List<Thread> running = new ArrayList<>();
         for (String group : Arrays.copyOfRange(arguments, 4, arguments.length)) {
             GroupChaos chaos = new GroupChaos(arguments[0], group, members, seed);
             Thread thread = new Thread(() -> chaos.report(group, end), group);
-            running.put(group, thread);
+            groups.add(chaos);
+            running.add(thread);
             thread.start();
         }
-        for (Thread thread : running.values()) {
+        crash(arguments[0], seed, end, groups);
+        for (Thread thread : running) {
             thread.join();
         }
         Runtime.getRuntime().halt(0);
+    }
+
+    /** Processes with a member of each group are killed, one after the other; the last ones stay. */
+    private static void crash(String bootstrap, long seed, long end, List<GroupChaos> groups) throws Exception {
+        Random random = new Random(seed);
+        List<ChaosCrew> crews = new ArrayList<>();
+        Map<ChaosCrew, List<Seat>> aboard = new HashMap<>();
+        long margin = 6_000_000_000L; // for the last crew to join
+        while (System.nanoTime() < end - margin) {
+            while (crews.size() < CREWS) {
+                Map<String, Seat> seats = new HashMap<>();
+                groups.forEach(group -> seats.put(group.name, group.new Seat()));
+                List<String> members = groups.stream().map(group -> seats.get(group.name).words()).toList();
+                ChaosCrew crew = new ChaosCrew(bootstrap, random.nextLong(), members, seats::get);
+                crews.add(crew);
+                aboard.put(crew, List.copyOf(seats.values()));
+            }
+            Thread.sleep(4_000 + random.nextInt(3_000));
+            if (System.nanoTime() < end - margin) {
+                ChaosCrew crew = crews.remove(0);
+                crew.kill();
+                aboard.remove(crew).forEach(Seat::died);
+            }
+        }
     }
 
     private void report(String group, long end) {
@@ -114,8 +131,8 @@ public final class GroupChaos {
     }
 
     private synchronized String figures() {
-        return joins + " joins, " + leaves + " leaves, " + crashes + " crashes, " + rebalances + " assignments, " + lost
-                + " lost, " + commits + " commits, " + Arrays.stream(produced).sum() + " records";
+        return joins + " joins, " + leaves + " leaves, " + vanished + " vanished, " + crashes + " killed, " + rebalances
+                + " assignments, " + lost + " lost, " + commits + " commits, " + Arrays.stream(produced).sum() + " records";
     }
 
     // --- the story
@@ -137,41 +154,44 @@ public final class GroupChaos {
         if (failed() == null) {
             settle();
         }
-        for (Member member : members) {
-            member.end = End.LEAVE;
+        for (Seat seat : here()) {
+            seat.member.end = ChaosMember.End.LEAVE;
         }
-        for (Member member : members) {
-            member.thread.join(10_000);
+        for (Seat seat : here()) {
+            seat.thread.join(10_000);
         }
         producer.close(Duration.ofSeconds(5));
         return failed();
     }
 
-    private void act() throws InterruptedException {
-        members.removeIf(member -> !member.thread.isAlive());
-        List<Member> staying = members.stream().filter(member -> member.end == End.NONE).collect(Collectors.toList());
+    /** The members of this process. */
+    private synchronized List<Seat> here() {
+        seats.removeIf(seat -> !seat.isAlive());
+        return seats.stream().filter(seat -> seat.thread != null).collect(Collectors.toList());
+    }
+
+    private void act() {
+        List<Seat> here = here();
+        List<Seat> staying =
+                here.stream().filter(seat -> seat.member.end == ChaosMember.End.NONE).collect(Collectors.toList());
         int dice = random.nextInt(100);
         // Not at each turn: a group that never comes to rest has no owners to compare.
-        if (dice < 12 && members.size() < most || staying.size() < 2) {
+        if (dice < 12 && here.size() < most - CREWS || staying.size() < 2) {
             join();
         } else if (dice < 20) {
-            staying.get(random.nextInt(staying.size())).end = End.LEAVE;
+            staying.get(random.nextInt(staying.size())).member.end = ChaosMember.End.LEAVE;
             leaves++;
         } else if (dice < 24) {
-            staying.get(random.nextInt(staying.size())).end = End.CRASH;
-            crashes++;
+            staying.get(random.nextInt(staying.size())).member.end = ChaosMember.End.VANISH;
+            vanished++;
         }
     }
 
     private void join() {
-        Set<String> instances = members.stream().map(member -> member.instance).collect(Collectors.toSet());
-        String instance = "static-" + random.nextInt(STATICS);
-        boolean isStatic = random.nextInt(4) == 0 && !instances.contains(instance);
-        String protocol = kind.equals("mixed") ? (random.nextBoolean() ? "classic" : "consumer") : kind;
-        Member member = new Member(started.incrementAndGet(), protocol, isStatic ? instance : null);
-        members.add(member);
-        joins++;
-        member.thread.start();
+        Seat seat = new Seat();
+        seat.member = new ChaosMember(bootstrap, name, assignor, seat.protocol, seat.instance, "member-" + seat.number,
+                random.nextLong(), seat);
+        seat.thread = seat.member.start(seat.toString());
     }
 
     private void produce() throws Exception {
@@ -195,7 +215,6 @@ public final class GroupChaos {
                 return;
             }
             Thread.sleep(100);
-            members.removeIf(member -> !member.thread.isAlive());
             missing = missing();
         } while (missing != null && failed() == null);
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
@@ -212,13 +231,20 @@ public final class GroupChaos {
     }
 
     private synchronized String missing() {
+        seats.removeIf(seat -> !seat.isAlive());
         for (int p = 0; p < partitions; p++) {
-            Member owner = owners.get(p);
+            int partition = p;
+            Seat owner = owners.get(p);
             if (owner == null) {
                 return "partition " + p + " has no owner";
             }
-            if (!owner.thread.isAlive() || !owner.assigned.contains(p)) {
+            if (!owner.isAlive() || !owner.assigned.contains(p)) {
                 return "partition " + p + " belongs to " + owner + ", who does not know";
+            }
+            Seat second = seats.stream().filter(seat -> seat != owner && seat.assigned.contains(partition)).findAny()
+                    .orElse(null);
+            if (second != null) {
+                return "partition " + p + " belongs to " + owner + " and to " + second;
             }
             if (seen[p].cardinality() < produced[p]) {
                 return "partition " + p + ": " + seen[p].cardinality() + " of " + produced[p] + " records read";
@@ -240,61 +266,44 @@ public final class GroupChaos {
 
     // --- the table
 
-    private synchronized void gained(Member member, Collection<TopicPartition> gained) {
-        rebalances++;
-        for (TopicPartition partition : gained) {
-            Member before = owners.put(partition.partition(), member);
-            if (before != null && before != member) {
-                // Allowed only if the other one is about to learn that it was expelled.
-                suspects.put(partition.partition(), before);
-            }
-        }
-    }
-
-    private synchronized void gaveUp(Member member, Collection<TopicPartition> given, boolean wasExpelled) {
-        lost += wasExpelled ? 1 : 0;
-        for (TopicPartition partition : given) {
-            if (owners.get(partition.partition()) == member) {
-                owners.remove(partition.partition());
-            } else if (suspects.remove(partition.partition(), member) && !wasExpelled) {
-                fail(partition + " was given to " + owners.get(partition.partition()) + " while " + member + " had it");
-            }
-        }
-    }
-
-    private synchronized void acknowledged(Member member, Map<TopicPartition, OffsetAndMetadata> offsets) {
-        commits++;
-        offsets.forEach((partition, offset) -> {
-            int p = partition.partition();
-            if (owners.get(p) != member) {
-                return;
-            }
-            if (offset.offset() < committed[p]) {
-                fail(partition + " was committed at " + committed[p] + ", then " + member + " at " + offset.offset());
-            }
-            committed[p] = Math.max(committed[p], offset.offset());
-        });
-    }
-
-    // --- a member
-
-    private final class Member implements Runnable, ConsumerRebalanceListener {
+    /** A member as the table knows it; it runs in this process, or in one that will be killed. */
+    private final class Seat implements ChaosTable {
         final int number;
         final String protocol;
         final String instance;
-        final Thread thread;
-        final Random dice;
-        final Set<Integer> assigned = new HashSet<>(); // guarded by GroupChaos.this
-        volatile End end = End.NONE;
-        private KafkaConsumer<byte[], byte[]> consumer;
+        private final Set<Integer> assigned = new HashSet<>(); // guarded by GroupChaos.this, as are these:
+        private boolean isDead;
+        private ChaosMember member; // of this process
+        private Thread thread;
 
-        Member(int number, String protocol, String instance) {
-            this.number = number;
-            this.protocol = protocol;
-            this.instance = instance;
-            this.dice = new Random(random.nextLong());
-            this.thread = new Thread(this, toString());
-            thread.setDaemon(true);
+        Seat() {
+            synchronized (GroupChaos.this) {
+                seats.removeIf(seat -> !seat.isAlive());
+                Set<String> instances = seats.stream().map(seat -> seat.instance).collect(Collectors.toSet());
+                String some = "static-" + random.nextInt(STATICS);
+                boolean isStatic = random.nextInt(4) == 0 && !instances.contains(some);
+                number = ++started;
+                instance = isStatic ? some : null;
+                protocol = kind.equals("mixed") ? (random.nextBoolean() ? "classic" : "consumer") : kind;
+                seats.add(this);
+                joins++;
+            }
+        }
+
+        boolean isAlive() {
+            return !isDead && (thread == null || thread.isAlive());
+        }
+
+        void died() {
+            synchronized (GroupChaos.this) {
+                isDead = true;
+                crashes++;
+            }
+        }
+
+        /** For ChaosCrew. */
+        String words() {
+            return name + " " + protocol + " " + assignor + " " + (instance == null ? "-" : instance);
         }
 
         @Override
@@ -302,112 +311,73 @@ public final class GroupChaos {
             return name + "/" + number + " (" + protocol + (instance == null ? "" : ", " + instance) + ")";
         }
 
-        private KafkaConsumer<byte[], byte[]> newConsumer() {
-            Properties config = new Properties();
-            config.put("bootstrap.servers", bootstrap);
-            config.put("group.id", name);
-            config.put("group.protocol", protocol);
-            config.put("client.id", "member-" + number);
-            config.put("enable.auto.commit", "false");
-            config.put("auto.offset.reset", "earliest");
-            config.put("fetch.max.wait.ms", "100");
-            config.put("max.poll.records", "20");
-            if (instance != null) {
-                config.put("group.instance.id", instance);
-            }
-            if (protocol.equals("classic")) {
-                config.put("session.timeout.ms", "3000");
-                config.put("heartbeat.interval.ms", "500");
-                config.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer." + switch (assignor) {
-                    case "roundrobin" -> "RoundRobinAssignor";
-                    case "sticky" -> "StickyAssignor";
-                    case "cooperative-sticky" -> "CooperativeStickyAssignor";
-                    default -> "RangeAssignor";
-                });
-            } else {
-                config.put("group.remote.assignor", assignor.equals("range") ? "range" : "uniform");
-            }
-            return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-        }
-
         @Override
-        public void run() {
-            consumer = newConsumer();
-            try {
-                consumer.subscribe(List.of(name), this);
-                while (end == End.NONE) {
-                    consumer.poll(Duration.ofMillis(100)).forEach(this::read);
-                    if (dice.nextInt(3) == 0) {
-                        commit();
+        public void gained(Collection<Integer> gained) {
+            synchronized (GroupChaos.this) {
+                rebalances++;
+                assigned.addAll(gained);
+                for (int partition : gained) {
+                    Seat before = owners.put(partition, this);
+                    if (before != null && before != this) {
+                        // Allowed only if the other one is about to learn that it was expelled, or is dead.
+                        suspects.put(partition, before);
                     }
                 }
-                // A crash leaves the group without a word; a static member always does.
-                consumer.close(end == End.CRASH
-                        ? CloseOptions.groupMembershipOperation(CloseOptions.GroupMembershipOperation.REMAIN_IN_GROUP)
-                        : CloseOptions.timeout(Duration.ofSeconds(10)));
-            } catch (Exception e) {
-                fail(this + ": " + e);
-            }
-        }
-
-        private void read(ConsumerRecord<byte[], byte[]> record) {
-            synchronized (GroupChaos.this) {
-                seen[record.partition()].set((int) record.offset());
-            }
-        }
-
-        private void commit() {
-            Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-            for (TopicPartition partition : consumer.assignment()) {
-                offsets.put(partition, new OffsetAndMetadata(consumer.position(partition)));
-            }
-            try {
-                consumer.commitSync(offsets);
-                acknowledged(this, offsets);
-            } catch (RebalanceInProgressException | CommitFailedException expected) {
-                // The next poll tells what became of the partitions.
             }
         }
 
         @Override
-        public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-            gained(this, partitions);
+        public void gaveUp(Collection<Integer> given, boolean wasExpelled) {
             synchronized (GroupChaos.this) {
-                partitions.forEach(partition -> assigned.add(partition.partition()));
-            }
-            if (partitions.isEmpty()) {
-                return;
-            }
-            long[] known;
-            synchronized (GroupChaos.this) {
-                known = committed.clone();
-            }
-            consumer.committed(Set.copyOf(partitions)).forEach((partition, offset) -> {
-                long told = offset == null ? 0 : offset.offset();
-                if (told < known[partition.partition()]) {
-                    fail(partition + " was committed at " + known[partition.partition()] + ", " + this + " is told " + told);
+                lost += wasExpelled ? 1 : 0;
+                assigned.removeAll(given);
+                for (int partition : given) {
+                    if (owners.get(partition) == this) {
+                        owners.remove(partition);
+                    } else if (suspects.remove(partition, this) && !wasExpelled) {
+                        fail("partition " + partition + " was given to " + owners.get(partition) + " while " + this + " had it");
+                    }
                 }
-            });
-        }
-
-        @Override
-        public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
-            if (end != End.CRASH && !partitions.isEmpty() && dice.nextBoolean()) {
-                commit();
             }
-            forget(partitions, false);
         }
 
         @Override
-        public void onPartitionsLost(Collection<TopicPartition> partitions) {
-            forget(partitions, true);
-        }
-
-        private void forget(Collection<TopicPartition> partitions, boolean wasExpelled) {
+        public void acknowledged(Map<Integer, Long> offsets) {
             synchronized (GroupChaos.this) {
-                partitions.forEach(partition -> assigned.remove(partition.partition()));
+                commits++;
+                offsets.forEach((p, offset) -> {
+                    if (owners.get(p) != this) {
+                        return;
+                    }
+                    if (offset < committed[p]) {
+                        fail("partition " + p + " was committed at " + committed[p] + ", then " + this + " at " + offset);
+                    }
+                    committed[p] = Math.max(committed[p], offset);
+                });
             }
-            gaveUp(this, partitions, wasExpelled);
+        }
+
+        @Override
+        public void read(int partition, long first, long last) {
+            synchronized (GroupChaos.this) {
+                seen[partition].set((int) first, (int) last + 1);
+            }
+        }
+
+        @Override
+        public Map<Integer, Long> known() {
+            synchronized (GroupChaos.this) {
+                Map<Integer, Long> told = new HashMap<>();
+                for (int p = 0; p < partitions; p++) {
+                    told.put(p, committed[p]);
+                }
+                return told;
+            }
+        }
+
+        @Override
+        public void fail(String why) {
+            GroupChaos.this.fail(this + ": " + why);
         }
     }
 }
