@@ -137,6 +137,14 @@ protected:
         ASSERT_TRUE(pending.result);
     }
 
+    // So that the CRC of the last batch does not match.
+    void damage_last_byte() {
+        const std::string path = "/logs/__consumer_offsets-3/00000000000000000000.log";
+        std::string bytes = files_.contents(path);
+        bytes.back() = static_cast<char>(bytes.back() ^ 1);
+        files_.set_contents(path, bytes);
+    }
+
     ManualClock clock_;
     SeededRandom random_{7};
     io::SimulatedFileSystem files_;
@@ -212,7 +220,7 @@ TEST_F(ShardRuntimeTest, ARestartReplaysWhatWasCommitted) {
     EXPECT_EQ(fetch("g"), "2");
 }
 
-TEST_F(ShardRuntimeTest, RecordsThatNobodyKnowsOrCanReadAreLeftOut) {
+TEST_F(ShardRuntimeTest, RecordsThatNobodyKnowsOrCanReadAreNamedInTheLogAndLeftOut) {
     load();
     commit("g", 1);
     settle();
@@ -220,13 +228,23 @@ TEST_F(ShardRuntimeTest, RecordsThatNobodyKnowsOrCanReadAreLeftOut) {
     append_bytes({0, 99, 1, 2, 3}, {0, 0});  // a type of the future
     append_bytes({0, 1, 0}, {0, 4});         // cut short
     append_bytes({7}, {});                   // not even a type
+    append(protocol::OffsetCommitKey{.group = "damaged", .topic = "orders", .partition = 0}, 1,
+           protocol::OffsetCommitValue{.offset = 9});
+    damage_last_byte();
     make_shard();
+    testing::internal::CaptureStderr();
     load();
+    const std::string said = testing::internal::GetCapturedStderr();
+    for (const char* place : {"offset 1 ", "offset 2 ", "offset 3 ", "offset 4 "}) {
+        EXPECT_NE(said.find(std::string{"__consumer_offsets-3: the record at "} + place), std::string::npos) << said;
+    }
+    EXPECT_NE(said.find("1 records loaded in 0 ms, 4 left out"), std::string::npos) << said;
     EXPECT_EQ(fetch("g"), "1");
+    EXPECT_EQ(fetch("damaged"), "-1");
     Asked& after = commit("g", 2);
     settle();
     EXPECT_EQ(after.told, "ok");
-    EXPECT_EQ(partition_->high_watermark(), Offset{5});
+    EXPECT_EQ(partition_->high_watermark(), Offset{6});
 }
 
 TEST_F(ShardRuntimeTest, AFailedWriteIsAnsweredAndTheStateIsThatOfTheLogAgain) {
