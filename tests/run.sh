@@ -8,7 +8,7 @@
 #   --with-coordinators      also what needs the transaction coordinator
 #   -- ...                   the rest goes to pytest
 #
-# Suites: wire groups tools java clients startup takeover crash bulk; group-takeover when named
+# Suites: wire groups tools java clients startup takeover crash bulk
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA,
 #   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 120: the long form), ODRADEK_GROUP_CRASH_ROUNDS
 set -uo pipefail
@@ -25,7 +25,6 @@ declare -A PATHS=(
     [takeover]="takeover"
     [crash]="crash"
     [bulk]="interop/test_bulk.py"
-    [group-takeover]="soak/test_group_takeover.py"
 )
 ORDER=(startup wire tools java clients groups takeover crash bulk)
 

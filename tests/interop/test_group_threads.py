@@ -1,6 +1,8 @@
-"""Members of one group on connections that different network threads serve, and a coordinator on one of those threads."""
+"""Groups on a broker of several network threads: each partition of __consumer_offsets is coordinated on one of them, and
+their members' connections are served by others. A busy thread's connections move to the next, amid it all."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,13 +16,14 @@ from harness.wire import Out
 pytestmark = pytest.mark.groups
 
 THREADS = 4
-MEMBERS = 2 * THREADS  # connections go round the threads, so each has two
+MEMBERS = 8
+LOAD_S = 2  # a thread's load is looked at ten times a second
 
 
 @pytest.fixture(scope="module")
 def broker(kind, tmp_path_factory, tools):
     factory = BrokerFactory(kind, tmp_path_factory.mktemp("threads"), tools)
-    yield factory.start({"num.network.threads": THREADS})
+    yield factory.start({"num.network.threads": THREADS, "offsets.topic.num.partitions": THREADS})
     factory.close()
 
 
@@ -32,13 +35,15 @@ def connections(broker):
         connection.close()
 
 
-@pytest.fixture
-def group(connections, topic):
-    """A topic of one partition for each member, and a group of that name whose coordinator is there."""
+@pytest.fixture(params=range(THREADS), ids=lambda partition: f"partition {partition}")
+def group(connections, topic, request):
+    """A topic of one partition for each member, and a group that belongs to that partition of __consumer_offsets."""
     assert wire.create_topic(connections[0], topic, MEMBERS)[0] == NONE
-    groups.await_coordinator(connections[0], topic)
     wait_until(lambda: wire.metadata(connections[0], topic).partitions == MEMBERS, "the topic")
-    return topic
+    numbered = (f"{topic}-{number}" for number in range(1000))
+    group = next(name for name in numbered if groups.partition_of(name, THREADS) == request.param)
+    groups.await_coordinator(connections[0], group)
+    return group
 
 
 def at_once(function, arguments):
@@ -53,8 +58,8 @@ def at_once(function, arguments):
         return list(pool.map(call, arguments))
 
 
-def test_a_group_of_the_consumer_protocol_shares_its_partitions(connections, group):
-    members = [ConsumerMember(connection, group, [group]) for connection in connections]
+def test_a_group_of_the_consumer_protocol_shares_its_partitions(connections, group, topic):
+    members = [ConsumerMember(connection, group, [topic]) for connection in connections]
 
     def is_shared():
         assert at_once(ConsumerMember.beat, members) == [NONE] * MEMBERS
@@ -66,7 +71,7 @@ def test_a_group_of_the_consumer_protocol_shares_its_partitions(connections, gro
 
     def commit(member):
         ((_, partition),) = member.owned
-        return groups.commit(member.connection, group, group, {partition: 100 + partition}, member.member, member.epoch)
+        return groups.commit(member.connection, group, topic, {partition: 100 + partition}, member.member, member.epoch)
 
     assert [error for told in at_once(commit, members) for error in told.values()] == [NONE] * MEMBERS
     for connection in connections:
@@ -132,21 +137,25 @@ def test_a_classic_group_rebalances_until_all_are_in_one_generation(connections,
     assert at_once(ClassicMember.leave, members[1:]) == [NONE] * (MEMBERS - 1)
 
 
-def test_commits_of_one_group_from_all_threads_at_once_all_count(connections, group):
-    rounds = 200
+def test_commits_of_one_group_from_all_threads_at_once_all_count(connections, group, topic):
+    end = time.monotonic() + LOAD_S
+    last = [0] * MEMBERS
 
     def commit(number):
         connection = connections[number]
-        frames = b""
-        for offset in range(1, rounds + 1):
-            body = groups.commit_body(group, group, {number: offset})
-            frames += connection.frame(groups.OFFSET_COMMIT, 9, body, flexible=True)
-        connection.send_raw(frames)
-        for _ in range(rounds):
-            _, answer = connection.receive()
-            answer.tags()
-            assert groups.read_commit_answer(answer) == {number: NONE}
+        while time.monotonic() < end:
+            frames = b""
+            for offset in range(last[number] + 1, last[number] + 51):
+                body = groups.commit_body(group, topic, {number: offset})
+                frames += connection.frame(groups.OFFSET_COMMIT, 9, body, flexible=True)
+            connection.send_raw(frames)
+            for _ in range(50):
+                _, answer = connection.receive()
+                answer.tags()
+                assert groups.read_commit_answer(answer) == {number: NONE}
+            last[number] += 50
 
     at_once(commit, range(MEMBERS))
+    assert all(last)
     told = wire.committed_offsets(connections[0], group)
-    assert {at[1]: offset for at, (offset, *_) in told.items()} == dict.fromkeys(range(MEMBERS), rounds)
+    assert {at[1]: offset for at, (offset, *_) in told.items()} == dict(enumerate(last))

@@ -82,10 +82,11 @@ public final class GroupChaos {
         for (String group : Arrays.copyOfRange(arguments, 4, arguments.length)) {
             GroupChaos chaos = new GroupChaos(arguments[0], group, members, seed);
             Thread thread = new Thread(() -> chaos.report(group, end), group);
+            chaos.createTopic(); // before somebody's subscription makes it, with one partition
             groups.add(chaos);
             running.add(thread);
-            thread.start();
         }
+        running.forEach(Thread::start);
         crash(arguments[0], seed, end, groups);
         for (Thread thread : running) {
             thread.join();
@@ -137,10 +138,13 @@ public final class GroupChaos {
 
     // --- the story
 
-    private String run(long end) throws Exception {
+    private void createTopic() throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
             admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1))).all().get();
         }
+    }
+
+    private String run(long end) throws Exception {
         producer = new KafkaProducer<>(Map.of("bootstrap.servers", bootstrap, "linger.ms", "5"),
                 new ByteArraySerializer(), new ByteArraySerializer());
         for (int i = 0; i < Math.max(2, most / 2); i++) {

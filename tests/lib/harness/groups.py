@@ -14,6 +14,14 @@ ILLEGAL_GENERATION, UNKNOWN_MEMBER, REBALANCE_IN_PROGRESS, STALE_MEMBER_EPOCH = 
 PASSING = (COORDINATOR_LOADING, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR)
 
 
+def partition_of(group, partitions):
+    """Which partition of __consumer_offsets an ASCII name belongs to."""
+    value = 0
+    for character in group:
+        value = (value * 31 + ord(character)) & 0xFFFFFFFF
+    return abs(value - (1 << 32) if value >= 1 << 31 else value) % partitions
+
+
 def await_coordinator(connection, group):
     """Until the group's shard has loaded; __consumer_offsets is made when somebody asks first."""
 
