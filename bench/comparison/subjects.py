@@ -33,7 +33,7 @@ CONFIG = {
     "log.initial.task.delay.ms": 30000,
     "offsets.topic.num.partitions": 50,
 }
-READY_TIMEOUT_S = 60
+READY_TIMEOUT_S = 180
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -78,6 +78,10 @@ class Broker(brokers.Broker):
         until an ApiVersions request is answered."""
         if self.kind == KAFKA:
             self.format()
+        return self.spawn_timed()
+
+    def spawn_timed(self):
+        """The same on the directory as it is."""
         started = time.monotonic()
         self.spawn()
         wait_until(self._answers, "an answer", READY_TIMEOUT_S, interval_s=0.001)

@@ -64,6 +64,7 @@ public:
                     connections_.erase(fd);
                 }
             }
+            sync_and_answer();
         }
     }
 
@@ -101,8 +102,22 @@ private:
         write_pieces();
         if (connection.begin == connection.end) connection.begin = connection.end = 0;
         if (answers_.empty()) return true;
+        if (options_.syncs) {
+            held_.emplace_back(&connection, answers_);
+            return true;
+        }
         // Answers are so small that they always fit the socket's buffer.
         return ::send(connection.socket.fd(), answers_.data(), answers_.size(), MSG_NOSIGNAL) >= 0;
+    }
+
+    void sync_and_answer() {
+        if (held_.empty()) return;
+        if (::fdatasync(file_.fd()) != 0) ::abort();
+        for (const auto& [connection, answers] : held_) {
+            // A client that is gone is noticed by its next recv.
+            static_cast<void>(::send(connection->socket.fd(), answers.data(), answers.size(), MSG_NOSIGNAL));
+        }
+        held_.clear();
     }
 
     static void make_room(Connection& connection) {
@@ -178,6 +193,7 @@ private:
     std::vector<std::uint8_t> answer_;
     std::vector<std::uint8_t> answers_;
     std::vector<iovec> pieces_;
+    std::vector<std::pair<Connection*, std::vector<std::uint8_t>>> held_;  // answers that wait for the sync
     off_t position_ = 0;
 };
 

@@ -13,6 +13,7 @@ struct FloorProduce {
     std::string data_dir = ".";
     bool checks_crc = false;
     bool writes_each = true;  // one write for each batch; otherwise one for all that one recv brought
+    bool syncs = false;       // one fdatasync for all that one epoll_wait brought, then the answers
     std::int64_t file_bytes_max = std::int64_t{2} << 30;  // then it writes over the beginning
 };
 

@@ -84,13 +84,19 @@ Result<void> Client::exchange() {
     return socket_.receive_exactly(answer_);
 }
 
-Result<void> create_topic(Client& client, const std::string& name, std::int32_t partitions) {
+Result<void> create_topic(Client& client, const std::string& name, std::int32_t partitions,
+                          const TopicConfigs& configs) {
     CreateTopicsRequest request;
     request.timeout_ms = kTimeoutMs;
     auto& topic = request.topics.emplace_back();
     topic.name = name;
     topic.num_partitions = partitions;
     topic.replication_factor = 1;
+    for (const std::string_view config : configs) {
+        const std::size_t equals = std::min(config.find('='), config.size());
+        topic.configs.push_back(
+            {.name = config.substr(0, equals), .value = config.substr(std::min(equals + 1, config.size()))});
+    }
     ODR_TRY(answer, client.call<CreateTopicsResponse>(kCreateTopicsVersion, request));
     if (answer.topics.size() != 1) return fail(ErrorCode::unknown_server_error, "CreateTopics names another topic");
     if (answer.topics[0].error_code != 0) return refused(answer.topics[0].error_code, "CreateTopics");
@@ -112,8 +118,9 @@ Result<void> await_logs(Client& client, const TopicTarget& topic) {
     });
 }
 
-Result<TopicTarget> make_topic(Client& client, const std::string& name, std::int32_t partitions) {
-    ODR_CHECK(create_topic(client, name, partitions));
+Result<TopicTarget> make_topic(Client& client, const std::string& name, std::int32_t partitions,
+                               const TopicConfigs& configs) {
+    ODR_CHECK(create_topic(client, name, partitions, configs));
     ODR_TRY(topic, await_leaders(client, name, partitions));
     ODR_CHECK(await_logs(client, topic));
     return topic;

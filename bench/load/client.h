@@ -59,14 +59,19 @@ private:
     std::int32_t correlation_id_ = 0;
 };
 
+// Configs of a topic, as "key=value".
+using TopicConfigs = std::vector<std::string>;
+
 // Creates the topic with one replica; that it exists already is an error too.
-Result<void> create_topic(Client& client, const std::string& name, std::int32_t partitions);
+Result<void> create_topic(Client& client, const std::string& name, std::int32_t partitions,
+                          const TopicConfigs& configs = {});
 // Waits until every partition has a leader; gives what requests name the topic by.
 Result<TopicTarget> await_leaders(Client& client, const std::string& name, std::int32_t partitions);
 // Waits until the broker answers for the end of every partition, so that a produce finds a log.
 Result<void> await_logs(Client& client, const TopicTarget& topic);
 // The three together.
-Result<TopicTarget> make_topic(Client& client, const std::string& name, std::int32_t partitions);
+Result<TopicTarget> make_topic(Client& client, const std::string& name, std::int32_t partitions,
+                               const TopicConfigs& configs = {});
 Result<TopicTarget> find_topic(Client& client, const std::string& name);
 Result<void> delete_topic(Client& client, const std::string& name);
 

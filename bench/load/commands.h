@@ -18,6 +18,7 @@ struct Common {
     std::string topic;      // empty: a name of this run's own
     bool is_floor = false;  // a floor program: it has no topics to create, ask for or delete
     bool keep_topic = false;
+    TopicConfigs topic_configs;  // of the topic that is made
 };
 
 // When a phase of load ends: whatever comes first. 0 is no limit, but one of them must be set.
@@ -62,6 +63,20 @@ struct EndToEndOptions : Common {
 };
 Result<Report> run_end_to_end(const EndToEndOptions& options);
 
+struct TailOptions : Common {
+    int consumers = 16;
+    int partitions = 1;
+    int partitions_each = 0;  // that a consumer reads, one after the other round the topic; 0: all
+    bool no_session = false;  // names all partitions in each Fetch
+    std::int32_t max_wait_ms = 500;
+    std::int32_t max_bytes = 4 << 20;
+    double rate = 1000;  // batches a second over all partitions; 0: nothing is written
+    BatchSpec batch{.batch_bytes = 100, .record_bytes = 100};
+    double warmup_seconds = 1;
+    double seconds = 10;
+};
+Result<Report> run_tail(const TailOptions& options);
+
 struct ConnectOptions : Common {
     int connections = 5000;
     bool all_at_once = false;
@@ -82,7 +97,10 @@ struct ClaimOptions : Common {
 Result<Report> run_claim(const ClaimOptions& options);
 
 struct TopicsOptions : Common {
+    int topics = 1;  // over one, each is called after the topic's name and its number
     int partitions = 2000;
+    bool fill = false;      // a record into each partition
+    bool existing = false;  // creates nothing and waits until what is named is usable
 };
 Result<Report> run_topics(const TopicsOptions& options);
 

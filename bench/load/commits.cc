@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "load/commands.h"
 #include "load/produce_load.h"
+#include "load/read_back.h"
 #include "load/request_lane.h"
 #include "protocol/generated/offset_commit_request.h"
 #include "protocol/generated/offset_commit_response.h"
@@ -213,6 +214,8 @@ Result<Report> run_commits(const CommitsOptions& options) {
         ODR_CHECK(run_phase(commit, options, options.limits, committed, report));
     }
     ODR_CHECK(commit.verify(client, topic));
+    ODR_TRY(read, verify_acknowledged(options.broker, topic, produce.acknowledged()));
+    report.set("verified_records", static_cast<double>(read.records));
     produced.report_to(report, "produce");
     committed.report_to(report, "commit");
     report.set("commit_cpu_to_produce", committed.cpu_us() / produced.cpu_us());

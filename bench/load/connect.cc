@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "load/commands.h"
 #include "load/produce_load.h"
+#include "load/read_back.h"
 
 namespace odr::bench {
 namespace {
@@ -91,6 +92,9 @@ Result<void> produce_in_turn(const ConnectOptions& options, const TopicTarget& t
     report.set_latency("latency", phase.latency);
     report.set_usage(before, after, phase.requests, 0);
     for (const auto& [code, times] : phase.errors) report.count_error(code, times);
+    if (options.is_floor) return {};
+    ODR_TRY(read, verify_acknowledged(options.broker, topic, load.acknowledged()));
+    report.set("verified_records", static_cast<double>(read.records));
     return {};
 }
 

@@ -8,9 +8,9 @@
 #include <cmath>
 
 #include "base/clock.h"
-#include "base/crc32c.h"
 #include "load/commands.h"
 #include "load/produce_lane.h"
+#include "load/stamped.h"
 #include "record/record.h"
 
 namespace odr::bench {
@@ -19,43 +19,8 @@ namespace {
 constexpr std::int64_t kDrainNsMax = 5'000'000'000;
 constexpr std::int64_t kPollNsMax = 50'000'000;
 constexpr int kInFlightMax = 1024;
-constexpr std::size_t kStampBytes = 8;
-// A record of one value: length, attributes, two deltas, null key in a byte each or two, then the value's length. The
-// stamp is looked for, not computed.
-constexpr std::string_view kStampMark = "\x01\x02\x03\x04\x05\x06\x07\x08";
 
 std::int64_t now_ns() { return system_clock().monotonic_ns(); }
-
-// Produce requests of one record that says when it was due.
-class StampedRequests {
-public:
-    StampedRequests(const TopicTarget& topic, std::int16_t acks, std::size_t record_bytes) {
-        std::vector<std::uint8_t> value(std::max(record_bytes, kStampBytes), 'x');
-        std::ranges::copy(as_bytes(kStampMark), value.begin());
-        record::RecordBatchBuilder builder;
-        builder.append(system_clock().now(), std::nullopt, ByteView{value});
-        const auto batch = builder.build().value();
-        const auto mark = as_bytes(kStampMark);
-        stamp_at_ = static_cast<std::size_t>(std::ranges::search(batch, mark).begin() - batch.begin());
-        // A ring: a request must stay as it is until it is sent, and no more than these are in flight.
-        for (int i = 0; i < kInFlightMax; ++i) {
-            ring_.push_back(prepare_produce(topic, 0, acks, {.bytes = batch, .record_count = 1}));
-        }
-    }
-
-    const PreparedProduce& next(std::int64_t due_ns) {
-        PreparedProduce& request = ring_[next_++ % ring_.size()];
-        const MutableByteView batch = request.batch();
-        store_be(batch.data() + stamp_at_, due_ns);
-        store_be(batch.data() + 17, crc32c(ByteView{batch}.subspan(21)));
-        return request;
-    }
-
-private:
-    std::vector<PreparedProduce> ring_;
-    std::size_t next_ = 0;
-    std::size_t stamp_at_ = 0;
-};
 
 // The consuming connection: one Fetch under way at any time.
 class TailReader {
@@ -105,10 +70,9 @@ private:
             if (!batch) return {};
             record::RecordIterator records{*batch};
             ODR_TRY(first, records.next());
-            if (!first || !first->value || first->value->size() < kStampBytes) {
-                return fail(ErrorCode::invalid_record, "not one of our records");
-            }
-            on_stamp(load_be<std::int64_t>(first->value->data()));
+            if (!first || !first->value) return fail(ErrorCode::invalid_record, "not one of our records");
+            ODR_TRY(due, StampedRequests::stamp_of(*first->value));
+            on_stamp(due);
             offset_ = batch->base_offset().raw() + batch->record_count();
         }
     }
@@ -126,10 +90,11 @@ private:
 
 class EndToEnd {
 public:
-    EndToEnd(const EndToEndOptions& options, const TopicTarget& topic, Socket producer, Socket consumer)
+    EndToEnd(const EndToEndOptions& options, const TopicTarget& topic, StampedRequests requests, Socket producer,
+             Socket consumer)
         : options_{options},
           epoll_{::epoll_create1(EPOLL_CLOEXEC)},
-          requests_{topic, options.acks, options.record_bytes},
+          requests_{std::move(requests)},
           lane_{std::move(producer), kInFlightMax, options.acks != 0},
           reader_{std::move(consumer), topic},
           scratch_(65536) {
@@ -209,7 +174,10 @@ Result<Report> run_end_to_end(const EndToEndOptions& options) {
     ODR_TRY(topic, set_up_topic(options, 1));
     ODR_TRY(producer, Socket::connect(options.broker));
     ODR_TRY(consumer, Socket::connect(options.broker));
-    EndToEnd load{options, topic, std::move(producer), std::move(consumer)};
+    ODR_TRY(requests, StampedRequests::make(topic, 0, options.acks,
+                                            {.batch_bytes = options.record_bytes, .record_bytes = options.record_bytes},
+                                            kInFlightMax));
+    EndToEnd load{options, topic, std::move(requests), std::move(producer), std::move(consumer)};
     ODR_CHECK(load.start());
     if (options.warmup_seconds > 0) ODR_CHECK(load.run(options.warmup_seconds));
     const Usage before = usage_of(options.broker_pid);

@@ -37,6 +37,7 @@ void add_common(CLI::App& command, Common& common, Words& words) {
     command.add_option("--topic", common.topic, "the topic's name; by default one of this run's own");
     command.add_flag("--floor", common.is_floor, "the other side is a floor program: no topic to create");
     command.add_flag("--keep-topic", common.keep_topic, "do not delete the topic afterwards");
+    command.add_option("--topic-config", common.topic_configs, "key=value of the topic that is made, may be repeated");
     command.add_flag("--json", words.json, "print one line of JSON");
 }
 
@@ -125,8 +126,30 @@ void add_claim(CLI::App& app, Words& words) {
 }
 
 void add_topics(CLI::App& app, Words& words) {
-    const auto [command, options] = add_word(app, words, "topics", "create a topic of many partitions", &run_topics);
-    command->add_option("--partitions", options->partitions)->capture_default_str();
+    const auto [command, options] =
+        add_word(app, words, "topics", "create topics, and wait until they can be used", &run_topics);
+    command->add_option("--partitions", options->partitions, "of each, at most 10,000")->capture_default_str();
+    command->add_option("--topics", options->topics, "one request each; named TOPIC-0, TOPIC-1, ...")
+        ->capture_default_str();
+    command->add_flag("--fill", options->fill, "a record into each partition");
+    command->add_flag("--existing", options->existing, "create nothing: wait until --topic is usable, count records");
+}
+
+void add_tail(CLI::App& app, Words& words) {
+    const auto [command, options] =
+        add_word(app, words, "tail", "consumers that wait at the end: fan-out, fetch sessions, long polls", &run_tail);
+    command->add_option("--batch-bytes", options->batch.batch_bytes, "record values in a batch")->capture_default_str();
+    command->add_option("--record-bytes", options->batch.record_bytes, "one value")->capture_default_str();
+    command->add_option("--consumers", options->consumers)->capture_default_str();
+    command->add_option("--partitions", options->partitions, "of the topic")->capture_default_str();
+    command->add_option("--partitions-each", options->partitions_each, "that a consumer reads (0: all)");
+    command->add_flag("--no-session", options->no_session, "name all partitions in each Fetch");
+    command->add_option("--max-wait-ms", options->max_wait_ms, "of a Fetch")->capture_default_str();
+    command->add_option("--max-bytes", options->max_bytes, "of an answer")->capture_default_str();
+    command->add_option("--rate", options->rate, "batches a second, round the partitions (0: none)")
+        ->capture_default_str();
+    command->add_option("--warmup-seconds", options->warmup_seconds)->capture_default_str();
+    command->add_option("--seconds", options->seconds)->capture_default_str();
 }
 
 void add_groups(CLI::App& app, Words& words) {
@@ -179,7 +202,7 @@ int main_of(int argc, char** argv) {
     CLI::App app{"Load for a Kafka broker. Exit code 2: the broker answered with errors, which are counted."};
     app.require_subcommand(1);
     Words words;
-    for (const auto add : {&add_produce, &add_fetch, &add_end_to_end, &add_connect, &add_claim, &add_topics,
+    for (const auto add : {&add_produce, &add_fetch, &add_end_to_end, &add_connect, &add_claim, &add_topics, &add_tail,
                            &add_groups, &add_commits}) {
         add(app, words);
     }

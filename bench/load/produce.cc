@@ -17,24 +17,6 @@ Result<std::vector<Socket>> open_sockets(const Address& broker, int count) {
     return sockets;
 }
 
-// Reads every partition to its end. Errors: corrupt_message where the records there are not those acknowledged.
-Result<void> verify(const ProduceOptions& options, const TopicTarget& topic, const ProduceLoad& load, Report& report) {
-    ReadBack all;
-    std::uint64_t acknowledged = 0;
-    for (const auto& [partition, records] : load.acknowledged()) {
-        ODR_TRY(read, read_back(options.broker, topic, partition, {.from = 0, .to = std::nullopt}));
-        if (read.records != records) {
-            return fail(ErrorCode::corrupt_message, "the partition holds other than the acknowledged records");
-        }
-        all.records += read.records;
-        all.bytes += read.bytes;
-        acknowledged += records;
-    }
-    report.set("verified_records", static_cast<double>(all.records));
-    report.set("verified_mb", static_cast<double>(all.bytes) / 1e6);
-    return {};
-}
-
 void fill_report(const Phase& phase, Report& report) {
     report.set("seconds", phase.seconds);
     report.set("mb", static_cast<double>(phase.bytes) / 1e6);
@@ -69,7 +51,11 @@ Result<Report> run_produce(const ProduceOptions& options) {
     Report report;
     fill_report(phase, report);
     report.set_usage(before, after, phase.requests, phase.bytes);
-    if (options.verify && !options.is_floor && options.acks != 0) ODR_CHECK(verify(options, topic, load, report));
+    if (options.verify && !options.is_floor && options.acks != 0) {
+        ODR_TRY(read, verify_acknowledged(options.broker, topic, load.acknowledged()));
+        report.set("verified_records", static_cast<double>(read.records));
+        report.set("verified_mb", static_cast<double>(read.bytes) / 1e6);
+    }
     tear_down_topic(options, topic);
     return report;
 }

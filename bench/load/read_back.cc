@@ -80,4 +80,19 @@ Result<ReadBack> read_back(const Address& broker, const TopicTarget& topic, std:
     return read;
 }
 
+Result<ReadBack> verify_acknowledged(const Address& broker, const TopicTarget& topic,
+                                     const std::map<std::int32_t, std::uint64_t>& acknowledged) {
+    ReadBack all;
+    for (const auto& [partition, records] : acknowledged) {
+        ODR_TRY(read, read_back(broker, topic, partition, {.from = 0, .to = std::nullopt}));
+        if (read.records != records) {
+            return fail(ErrorCode::corrupt_message, "the partition holds other than the acknowledged records");
+        }
+        all.records += read.records;
+        all.batches += read.batches;
+        all.bytes += read.bytes;
+    }
+    return all;
+}
+
 }  // namespace odr::bench

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 
 #include "load/client.h"
@@ -27,5 +28,10 @@ struct ReadRange {
 // Errors: check_batches', the network's, the broker's.
 Result<ReadBack> read_back(const Address& broker, const TopicTarget& topic, std::int32_t partition,
                            const ReadRange& range);
+
+// Reads every partition to its end. Needs: how many records of each were acknowledged, and nobody else writes.
+// Errors: corrupt_message where the records there are not those; read_back's.
+Result<ReadBack> verify_acknowledged(const Address& broker, const TopicTarget& topic,
+                                     const std::map<std::int32_t, std::uint64_t>& acknowledged);
 
 }  // namespace odr::bench

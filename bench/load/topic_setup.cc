@@ -15,7 +15,7 @@ std::string own_topic_name(const Common& common) {
 Result<TopicTarget> set_up_topic(const Common& common, std::int32_t partitions) {
     if (common.is_floor) return TopicTarget{.name = "floor", .id = {}, .partitions = partitions};
     ODR_TRY(client, Client::connect(common.broker));
-    return make_topic(client, own_topic_name(common), partitions);
+    return make_topic(client, own_topic_name(common), partitions, common.topic_configs);
 }
 
 void tear_down_topic(const Common& common, const TopicTarget& topic) {
