@@ -90,10 +90,23 @@ void GroupCoordinator::on_metadata_update(const metadata::MetadataChanges& chang
         if (topic == nullptr || topic->id != topic_id_) gone = std::exchange(shards_, {});
         topic_id_ = topic == nullptr ? Uuid{} : topic->id;
     }
-    for (const auto& shard : gone) {
-        if (shard != nullptr) shard->unload([] {});
-    }
+    let_go(gone);
     if (topic != nullptr && (changes.is_snapshot || changes.changed_topics.contains(topic->id))) lead(*topic);
+}
+
+// Keeps them until nothing of theirs is under way, so that stop() can wait for it.
+void GroupCoordinator::let_go(const Shards& gone) {
+    for (const auto& shard : gone) {
+        if (shard == nullptr) continue;
+        {
+            std::lock_guard guard{mutex_};
+            leaving_.push_back(shard);
+        }
+        shard->unload([this, left = shard.get()] {
+            std::lock_guard guard{mutex_};
+            std::erase_if(leaving_, [left](const auto& each) { return each.get() == left; });
+        });
+    }
 }
 
 // Shards that are led now are loaded, those that another broker leads are unloaded.
@@ -119,7 +132,7 @@ void GroupCoordinator::lead(const metadata::TopicImage& topic) {
             to_load.push_back(shards_[at]);
         });
     }
-    for (const auto& shard : to_unload) shard->unload([] {});
+    let_go(to_unload);
     for (const auto& shard : to_load) shard->load();
 }
 
@@ -139,8 +152,10 @@ void GroupCoordinator::stop() {
     {
         std::lock_guard guard{mutex_};
         led = std::exchange(shards_, {});
+        led.insert(led.end(), leaving_.begin(), leaving_.end());
     }
     std::erase(led, nullptr);
+    // Those that leave already say so a second time.
     std::latch idle{static_cast<std::ptrdiff_t>(led.size())};
     for (const auto& shard : led) shard->unload([&idle] { idle.count_down(); });
     idle.wait();

@@ -74,6 +74,7 @@ public:
 
 private:
     using Shards = std::vector<std::shared_ptr<ShardRuntime>>;  // by partition; null: not led here
+    void let_go(const Shards& gone);
     void lead(const metadata::TopicImage& topic);
     void tell_shards(const metadata::MetadataChanges& changes);
 
@@ -86,8 +87,9 @@ private:
     std::atomic<bool> is_stopped_{false};
 
     mutable std::mutex mutex_;
-    Uuid topic_id_;  // under mutex_
-    Shards shards_;  // under mutex_
+    Uuid topic_id_;   // under mutex_
+    Shards shards_;   // under mutex_
+    Shards leaving_;  // under mutex_: unloaded, and not idle yet
 };
 
 }  // namespace odr::coordinator
