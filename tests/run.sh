@@ -10,7 +10,7 @@
 #
 # Suites: wire groups tools java clients startup takeover crash bulk
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA,
-#   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 120: the long form), ODRADEK_GROUP_CRASH_ROUNDS
+#   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 300: the long form), ODRADEK_GROUP_CRASH_ROUNDS
 set -uo pipefail
 HELP=$(sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0")
 cd "$(dirname "$0")" || exit 2

@@ -1,7 +1,7 @@
 """Members that join, leave, vanish and crash at random (java/GroupChaos.java): no partition has two owners, no commit is
 lost. Some run in processes that are killed.
 
-ODRADEK_GROUP_MEMBERS (default 8, the long form has 20) and ODRADEK_GROUP_SECONDS (25, 120) bound it; ODRADEK_SEED
+ODRADEK_GROUP_MEMBERS (default 8, the long form has 20) and ODRADEK_GROUP_SECONDS (25, 300) bound it; ODRADEK_SEED
 replays who does what, though not when.
 """
 
