@@ -45,7 +45,7 @@ private:
 
 // Walks whole batches, in large reads: for recovery and for searches by timestamp.
 //
-// Threads: one. Memory: the largest batch, at least 256 KiB.
+// Threads: one. Memory: the largest batch whose CRC is right, at least 256 KiB.
 class BatchScanner {
 public:
     BatchScanner(const io::File& file, io::FilePos start, io::FilePos end)
@@ -59,6 +59,7 @@ public:
 
 private:
     Result<ByteView> at_least(std::size_t bytes);
+    Result<void> check_large(const record::RecordBatchHeader& header, std::size_t size);
     const io::File* file_;
     io::FilePos position_;
     io::FilePos next_;

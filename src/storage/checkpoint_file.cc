@@ -46,7 +46,9 @@ std::optional<T> number(std::string_view word) {
 std::unexpected<Error> corrupt(std::string_view what) { return fail(ErrorCode::kafka_storage_error, what); }
 
 // Version line, count line. Gives: the count.
-Result<std::int64_t> read_prologue(Words& lines) {
+Result<std::int64_t> read_prologue(std::string_view text, Words& lines) {
+    // Or the last number may be the start of a longer one.
+    if (!text.empty() && !text.ends_with('\n')) return corrupt("checkpoint file that ends within a line");
     const auto version = number<std::int32_t>(lines.line());
     if (!version) return corrupt("checkpoint file without a version");
     if (*version != kCheckpointVersion) return corrupt("checkpoint file of an unknown version");
@@ -67,7 +69,7 @@ std::string encode_offset_checkpoint(const OffsetCheckpoint& offsets) {
 
 Result<OffsetCheckpoint> decode_offset_checkpoint(std::string_view text) {
     Words lines{text};
-    ODR_TRY(count, read_prologue(lines));
+    ODR_TRY(count, read_prologue(text, lines));
     OffsetCheckpoint out;
     std::int64_t seen = 0;
     for (; !lines.at_end(); ++seen) {
@@ -92,7 +94,7 @@ std::string encode_epoch_checkpoint(const std::vector<EpochEntry>& entries) {
 
 Result<std::vector<EpochEntry>> decode_epoch_checkpoint(std::string_view text) {
     Words lines{text};
-    ODR_TRY(count, read_prologue(lines));
+    ODR_TRY(count, read_prologue(text, lines));
     std::vector<EpochEntry> out;
     while (!lines.at_end()) {
         std::string_view line = lines.line();

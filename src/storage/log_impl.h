@@ -72,7 +72,8 @@ struct Log::Impl {
     std::atomic<std::int64_t> unflushed_since_ms{0};
     std::atomic<std::int64_t> last_used_ms{0};
     std::atomic<bool> may_have_aborted{false};
-    bool topic_id_is_unsynced = false;  // under the flush lock: partition.metadata is new
+    mutable std::atomic<bool> wrong_index_found{false};  // some segment's indexes_are_wrong
+    bool topic_id_is_unsynced = false;                   // under the flush lock: partition.metadata is new
     std::atomic<bool> offline{false};
     bool writes_fail = false;  // under the append lock: the last write failed and was taken back
     std::atomic<bool> closed{false};
@@ -114,6 +115,9 @@ struct Log::Impl {
     // The first batch whose last offset is at or above `offset`. nullopt: none in the first `end` bytes.
     Result<std::optional<Found>> find_batch(const SegmentPtr& segment, Offset offset, io::FilePos end,
                                             Access access) const;
+    void note_wrong_index(const SegmentPtr& segment) const;
+    Result<TimestampOffset> newest_behind(const SegmentPtr& segment, const std::optional<TimeIndexEntry>& last) const;
+    Result<bool> has_timestamp(const SegmentPtr& segment, const TimestampOffset& said) const;
     Result<std::uint32_t> index_count(const SegmentPtr& segment, SegmentFileKind kind, Access access) const;
     Result<std::vector<TxnIndexEntry>> aborted_of(const SegmentPtr& segment) const;
     Result<void> learn_max_timestamp(const SegmentPtr& segment) const;
@@ -129,7 +133,15 @@ struct Log::Impl {
     // --- log_maintenance.cc; the maintenance lock is held by the caller
     void freeze();
     void thaw();
-    Result<void> open_active(TimestampMs now);
+    struct TailWalk {
+        io::FilePos indexed = 0;   // where the walk began
+        io::FilePos position = 0;  // behind the last batch
+        Offset end;
+        TimestampOffset newest = {};
+        BatchTail batches = {};
+    };
+    Result<void> open_active(io::MayBlock, TimestampMs now);
+    Result<void> leave_damaged(io::MayBlock, const SegmentPtr& segment, const TailWalk& walked, TimestampMs now);
     Result<void> roll_to_new_segment(io::MayBlock, Offset base_offset, TimestampMs now);
     // Makes the empty files of a segment, and gives its .log.
     Result<std::shared_ptr<io::File>> create_files(const LogSegment& segment);
@@ -146,21 +158,51 @@ struct Log::Impl {
     Result<void> cut_segment(io::MayBlock, const SegmentPtr& segment, Offset offset);
     Result<void> start_empty_at(Offset offset, Offset log_start);
 
-    // --- log_loader.cc; the same
+    // --- log_recovery.cc; the same, or before the log is shared
     // Brings producers to `up_to`: the latest snapshot at or below, then the batches behind it.
     Result<void> rebuild_producers(io::MayBlock, Offset up_to);
-    Result<void> replay_producers(const SegmentPtr& segment, Offset from, Offset up_to);
-    // Reads the whole segment, cuts it at the first broken batch and makes its indexes anew. `replay`: producers and
-    // epochs learn from it too.
-    struct Recovered {
-        std::uint64_t bytes_cut;
-        Offset end;
-    };
-    Result<Recovered> recover_segment(io::MayBlock, const SegmentPtr& segment, bool replay);
+    // The latest sound snapshot at or below `limit`; later and damaged ones are removed. Gives: where replay goes on.
+    Result<Offset> load_snapshot(Offset limit);
+    Result<void> replay_producers(Offset from, Offset up_to);
+    Result<void> replay_segment(const SegmentPtr& segment, Offset from, Offset up_to, const SegmentPtr& aborted = {});
     // A batch already in the log; `segment`, where given, learns of aborted transactions.
     Result<void> note_recovered(const SegmentPtr& segment, const record::RecordBatchView& batch);
-    Result<void> learn_indexes(const SegmentPtr& segment);
-    Result<Offset> find_end_offset(const SegmentPtr& segment);
+
+    struct RecoverFrom {
+        Offset trusted_below;      // the disk has confirmed what is below: every CRC is checked from here on
+        Offset producers_from;     // what is below, the producers know of
+        Offset transactions_from;  // what was aborted below is in the .txnindex
+    };
+    struct Recovered {
+        io::FilePos position;  // behind the last sound batch
+        Offset end;
+        std::uint64_t bytes_cut = 0;
+        std::string_view fault = {};
+        std::optional<Offset> overflow = {};  // a batch too far from the segment's base
+        bool is_damage = false;               // what was cut had been durable
+    };
+    // Cuts a segment at its first broken batch; producers and epochs learn what it holds. The indexes of a small one
+    // are left doubtful, so that most logs start with one read; those of a large one are made right.
+    Result<Recovered> recover_segment(io::MayBlock, const SegmentPtr& segment, const RecoverFrom& from);
+    Result<void> cut_broken(io::MayBlock, const SegmentPtr& segment, Offset trusted_below, Recovered& walked);
+    // The bytes of a file from `position` on, in a file of their own, synced.
+    Result<void> copy_tail(io::MayBlock, const io::File& from, io::FilePos position, io::FilePos end,
+                           const std::string& path);
+    Result<Recovered> walk_segment(const SegmentPtr& segment, const io::File& file, io::FilePos at,
+                                   const RecoverFrom& from);
+    Result<io::FilePos> trusted_start(io::MayBlock, const SegmentPtr& segment, Offset trusted_below,
+                                      const io::File& file);
+    // Kafka: LogSegmentOverflowException and LogLoader.splitOverflowedSegment.
+    Result<void> split_overflow(io::MayBlock, const SegmentPtr& segment, Offset base, io::FilePos position);
+    Result<bool> keep_txn_index(io::MayBlock, const SegmentPtr& segment, Offset trusted_below);
+    Result<void> rebuild_txn_index(const SegmentPtr& segment, Offset end);
+    Result<void> write_recovered_indexes(const SegmentPtr& segment);
+    // Offset and time index made anew from the batches.
+    Result<void> rebuild_indexes(io::MayBlock, const SegmentPtr& segment, bool sync);
+    Result<void> mend_wrong_indexes(io::MayBlock);
+    Result<void> learn_indexes(io::MayBlock, const SegmentPtr& segment);
+    Result<TailWalk> walk_tail(const SegmentPtr& segment, const io::File& file) const;
+    Result<Offset> find_end_offset(io::MayBlock, const SegmentPtr& segment);
 
     bool should_roll(const AppendDemand& demand, TimestampMs now) const;  // state lock
 };

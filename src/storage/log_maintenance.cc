@@ -62,8 +62,8 @@ Result<void> Log::prepare_append(io::MayBlock may_block, const AppendDemand& dem
         is_open = log.active()->file != nullptr;
     }
     if (!is_open) {
-        if (const auto opened = log.open_active(now); !opened) {
-            log.report_disk_failure(opened.error());
+        if (const auto opened = log.open_active(may_block, now); !opened) {
+            if (opened.error().os_errno != 0) log.report_disk_failure(opened.error());
             return opened;
         }
     }
@@ -97,38 +97,50 @@ Result<std::shared_ptr<io::File>> Log::Impl::create_files(const LogSegment& segm
     return std::shared_ptr<io::File>{std::move(log_file)};
 }
 
-Result<void> Log::Impl::open_active(TimestampMs now) {
+Result<void> Log::Impl::open_active(io::MayBlock may_block, TimestampMs now) {
     const SegmentPtr segment = active();
     ODR_TRY(file, create_files(*segment));
-    ODR_CHECK(learn_indexes(segment));
+    ODR_CHECK(learn_indexes(may_block, segment));
     const std::uint64_t size = segment->size.load();
-    std::uint64_t indexed = 0;
-    if (const auto last = segment->offset_index.last()) indexed = last->position;
-    HeaderWalker first{*file, 0, size, Access::may_wait};
-    ODR_TRY(first_header, first.next());
-    const TimestampMs first_timestamp = first_header ? first_header->max_timestamp() : kNoTimestamp;
-    BatchTail latest;
-    HeaderWalker walk{*file, indexed, size, Access::may_wait};
-    TimestampOffset newest;
-    for (;;) {
-        ODR_TRY(header, walk.next());
-        if (!header) break;
-        if (header->max_timestamp() > newest.timestamp) {
-            newest = {header->max_timestamp(), header->last_offset(), kNoLeaderEpoch};
-        }
-        latest.push({header->base_offset(), static_cast<std::uint32_t>(walk.position()),
-                     static_cast<std::uint32_t>(header->size_in_bytes())});
+    ODR_TRY(walked, walk_tail(segment, *file));
+    if (walked.position != size || walked.end > end()) {
+        ODR_CHECK(leave_damaged(may_block, segment, walked, now));
+        return active()->file != nullptr ? Result<void>{} : open_active(may_block, now);
     }
+    HeaderWalker first{*file, 0, size, Access::may_wait};
+    const auto first_header = first.next();
+    const bool has_first = first_header && *first_header;
     std::lock_guard state{state_mutex};
-    tail = std::move(latest);
-    segment->note_timestamp(newest.timestamp, newest.offset);
-    segment->bytes_since_index_entry = size - indexed;
-    segment->first_timestamp = first_timestamp;
+    tail = std::move(walked.batches);
+    segment->note_timestamp(walked.newest.timestamp, walked.newest.offset);
+    segment->bytes_since_index_entry = size - walked.indexed;
+    segment->first_timestamp = has_first ? (*first_header)->max_timestamp() : kNoTimestamp;
     if (segment->created == TimestampMs{0}) segment->created = now;
     segment->roll_jitter_ms =
         roll_jitter(options.topic_partition, segment->base_offset, config.load()->segment_jitter_ms);
     segment->file = file;
     folder_is_dirty = folder_is_dirty || size == 0;
+    return {};
+}
+
+// The active segment does not end where it should, though a clean stop left it so. What is appended behind a broken
+// batch would never be found, so the log goes on in a segment of its own and what is there stays as it is.
+Result<void> Log::Impl::leave_damaged(io::MayBlock may_block, const SegmentPtr& segment, const TailWalk& walked,
+                                      TimestampMs now) {
+    const std::string path = path_of(*segment, kLogSuffix);
+    const Offset next = std::max(walked.end, end());
+    log_end_offset.store(next.raw(), std::memory_order_release);
+    if (next > segment->base_offset) {
+        log::error("{}: damaged at position {} of {}; leaving it as it is and going on at offset {} in a new segment",
+                   path, walked.position, segment->size.load(), next);
+        return roll_to_new_segment(may_block, next, now);
+    }
+    log::error("{}: {} bytes that are no batch, in a segment that should be empty; removing them", path,
+               segment->size.load());
+    ODR_TRY(file, environment.files->open(path, io::OpenMode::read_write));
+    ODR_CHECK(file->truncate(0));
+    segment->size = 0;
+    segment->indexes_doubtful = true;
     return {};
 }
 
@@ -197,7 +209,9 @@ Result<bool> write_pending(Log::Impl& log, const std::string& path, IndexFile<En
         position = std::uint64_t{index.written()} * Entry::kBytes;
         bytes = encode_entries(index.pending());
     }
-    if (count == 0 && !(sync && unsynced && position != 0)) return false;
+    // An index that was emptied must not come back after a power loss, but a .txnindex is not made for nothing.
+    const bool emptied = position == 0 && std::is_same_v<Entry, TxnIndexEntry>;
+    if (count == 0 && (!sync || !unsynced || emptied)) return false;
     ODR_TRY(file, log.environment.files->open(path, io::OpenMode::create));
     if (count != 0) ODR_CHECK(file->write_at(bytes, position));
     if (sync) ODR_CHECK(file->sync(may_block));
@@ -264,9 +278,15 @@ void Log::Impl::remove_snapshots_above(Offset offset) {
 Result<void> Log::Impl::sync_segment(io::MayBlock may_block, const SegmentPtr& segment, bool sealed) {
     ODR_TRY(file, file_of(segment, SegmentFileKind::log, Access::may_wait));
     ODR_CHECK(file->sync(may_block));
-    // Recovery makes the indexes of the segment at the recovery point anew, but trusts those of the ones before.
-    if (sealed) ODR_CHECK(write_index_blocks(segment, true, may_block));
-    return {};
+    // Recovery makes the indexes of the segment at the recovery point anew, but trusts those of the ones before. It
+    // looks for aborted transactions only from the recovery point on.
+    if (!sealed) {
+        const std::string path = path_of(*segment, kTxnIndexSuffix);
+        ODR_CHECK(write_pending(*this, path, segment->txn_index, true, false, may_block));
+        return {};
+    }
+    if (segment->indexes_doubtful) return rebuild_indexes(may_block, segment, true);
+    return write_index_blocks(segment, true, may_block);
 }
 
 Result<void> Log::Impl::sync_topic_id(io::MayBlock may_block) {
@@ -323,6 +343,10 @@ bool Log::flush_is_due(TimestampMs now) const {
 Result<void> Log::release_idle(io::MayBlock may_block, TimestampMs now, std::int64_t idle_ms) {
     Impl& log = *impl_;
     if (log.offline || log.closed) return {};
+    if (log.wrong_index_found.load(std::memory_order_acquire)) {
+        std::lock_guard maintenance{log.maintenance_mutex};
+        if (!log.closed) ODR_CHECK(log.mend_wrong_indexes(may_block));
+    }
     const bool idle = now.raw() - log.last_used_ms.load(std::memory_order_relaxed) >= idle_ms;
     std::shared_ptr<LogSegment> active;
     {
@@ -368,6 +392,7 @@ Result<void> Log::close(io::MayBlock may_block) {
         std::lock_guard state{log.state_mutex};
         if (active->file) active->index_max_timestamp();
     }
+    if (active->indexes_doubtful) ODR_CHECK(log.rebuild_indexes(may_block, active, false));
     ODR_CHECK(log.write_index_blocks(active, true, may_block));
     ODR_CHECK(log.write_epochs(may_block));
     if (log_end_offset() > log_start_offset() && !log.snapshots.contains(log_end_offset())) {

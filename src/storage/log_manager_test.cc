@@ -146,14 +146,13 @@ TEST(KafkaDirectoryTest, ADirectoryThatKafkaStoppedCleanlyOrNotIsServedWhole) {
         EXPECT_EQ(log->high_watermark(), Offset{56});
         EXPECT_EQ(log->last_stable_offset(), Offset{56});
         EXPECT_EQ(log->aborted_transactions(kMayBlock, Offset{0}, Offset{56})->size(), 2U);
-        if (!clean) {
-            EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.index"), indexes[0]);
-            EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.timeindex"), indexes[1]);
-            EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.txnindex"), indexes[2]);
-        }
         const auto found = log->offset_for_timestamp(kMayBlock, TimestampMs{1'000'030});
         ASSERT_TRUE(found && *found);
         EXPECT_EQ((*found)->offset, Offset{30});
+        (*manager)->stop(kMayBlock, 1);
+        EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.index"), indexes[0]);
+        EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.timeindex"), indexes[1]);
+        EXPECT_EQ(files.contents("/k/orders-0/00000000000000000043.txnindex"), indexes[2]);
     }
 }
 

@@ -86,10 +86,25 @@ Result<std::uint32_t> Log::Impl::index_count(const SegmentPtr& segment, SegmentF
     return 0U;
 }
 
+namespace {
+
+// Whether an index entry leads to a batch, and to one at or before `offset`.
+Result<bool> starts_batch(const io::File& file, const LogSegment& segment, const OffsetIndexEntry& entry, Offset offset,
+                          Access access) {
+    HeaderWalker walk{file, entry.position, segment.size.load(), access};
+    const auto header = walk.next();
+    if (!header && header.error().code == ErrorCode::corrupt_message) return false;
+    ODR_CHECK(header);
+    return *header && (*header)->base_offset() <= offset && (*header)->base_offset() >= segment.base_offset;
+}
+
+}  // namespace
+
 Result<io::FilePos> Log::Impl::index_position(const SegmentPtr& segment, Offset offset, Access access) const {
     const std::int64_t target = std::min<std::int64_t>(offset - segment->base_offset, INT32_MAX);
     {
         std::lock_guard state{state_mutex};
+        if (segment->indexes_doubtful || segment->indexes_are_wrong) return io::FilePos{0};
         if (const auto pending = segment->offset_index.find_pending(target)) return io::FilePos{pending->position};
     }
     ODR_TRY(count, index_count(segment, SegmentFileKind::offset_index, access));
@@ -99,7 +114,13 @@ Result<io::FilePos> Log::Impl::index_position(const SegmentPtr& segment, Offset 
         return fail(kNeedsDisk);
     }
     ODR_TRY(entry, find_entry<OffsetIndexEntry>(*file, count, target));
-    return entry ? io::FilePos{entry->position} : io::FilePos{0};
+    if (!entry || entry->position == 0) return io::FilePos{0};
+    // An index that lies is of no use, but the log can still be walked from its start.
+    ODR_TRY(log_file, file_of(segment, SegmentFileKind::log, access));
+    ODR_TRY(leads_there, starts_batch(*log_file, *segment, *entry, offset, access));
+    if (leads_there) return io::FilePos{entry->position};
+    note_wrong_index(segment);
+    return io::FilePos{0};
 }
 
 Result<std::optional<Log::Impl::Found>> Log::Impl::find_batch(const SegmentPtr& segment, Offset offset,
@@ -107,7 +128,6 @@ Result<std::optional<Log::Impl::Found>> Log::Impl::find_batch(const SegmentPtr& 
     if (end_position == 0) return std::optional<Found>{};
     ODR_TRY(start, index_position(segment, offset, access));
     ODR_TRY(file, file_of(segment, SegmentFileKind::log, access));
-    // An index that lies is of no use, but the log can still be walked.
     HeaderWalker walk{*file, start < end_position ? start : 0, end_position, access};
     for (;;) {
         ODR_TRY(header, walk.next());
@@ -115,6 +135,14 @@ Result<std::optional<Log::Impl::Found>> Log::Impl::find_batch(const SegmentPtr& 
         if (header->last_offset() < offset) continue;
         return std::optional{Found{walk.position(), header->size_in_bytes(), header->base_offset()}};
     }
+}
+
+void Log::Impl::note_wrong_index(const SegmentPtr& segment) const {
+    std::lock_guard state{state_mutex};
+    if (std::exchange(segment->indexes_are_wrong, true)) return;
+    log::warn("{}: an index of the segment is damaged; doing without it until it is made anew",
+              path_of(*segment, kLogSuffix));
+    wrong_index_found.store(true, std::memory_order_release);
 }
 
 // Where a read begins: the segment, and the batch too where it is one of the latest. false: there is nothing to read.
@@ -172,8 +200,12 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Access access) cons
     if (at.bounded) {
         ODR_TRY(at_or_below_bound, index_position(at.segment, request.upper_bound, access));
         if (first.position + wanted > at_or_below_bound) {
-            ODR_TRY(bound, find_batch(at.segment, request.upper_bound, at.end_position, access));
-            if (bound) at.end_position = bound->position;
+            const auto bound = find_batch(at.segment, request.upper_bound, at.end_position, access);
+            // A damaged batch before the bound does not keep what is before it from being read.
+            const bool damaged = !bound && bound.error().code == ErrorCode::corrupt_message;
+            if (damaged) at.end_position = first.position + first.size;
+            if (!damaged) ODR_CHECK(bound);
+            if (!damaged && *bound) at.end_position = (*bound)->position;
         }
     }
     if (first.position >= at.end_position) return out;
@@ -275,10 +307,52 @@ Result<void> Log::Impl::learn_max_timestamp(const SegmentPtr& segment) const {
         ODR_TRY(entry, read_entry<TimeIndexEntry>(*file, *count - 1));
         last = entry;
     }
+    // A time index that ends early, or lies, would hide records from searches and have segments deleted too soon.
+    ODR_TRY(newest, newest_behind(segment, last));
     std::lock_guard state{state_mutex};
-    if (last) segment->note_timestamp(TimestampMs{last->timestamp}, segment->base_offset + last->relative_offset);
+    segment->note_timestamp(newest.timestamp, newest.offset);
     segment->max_timestamp_known = true;
     return {};
+}
+
+// The largest timestamp of a sealed segment: of its last time index entry, if the batch it names has it and nothing in
+// the segment's last stretch is newer; else of all its batches.
+Result<TimestampOffset> Log::Impl::newest_behind(const SegmentPtr& segment,
+                                                 const std::optional<TimeIndexEntry>& last) const {
+    const std::uint64_t size = segment->size.load();
+    if (size == 0) return TimestampOffset{};
+    ODR_TRY(file, file_of(segment, SegmentFileKind::log, Access::may_wait));
+    const auto newest_from = [&](io::FilePos start) {
+        TimestampOffset newest;
+        HeaderWalker walk{*file, start, size, Access::may_wait};
+        for (;;) {
+            const auto header = walk.next();
+            if (!header || !*header) return newest;
+            if ((*header)->max_timestamp() > newest.timestamp) {
+                newest = {(*header)->max_timestamp(), (*header)->last_offset(), kNoLeaderEpoch};
+            }
+        }
+    };
+    if (last) {
+        const TimestampOffset said{TimestampMs{last->timestamp}, segment->base_offset + last->relative_offset};
+        ODR_TRY(holds, has_timestamp(segment, said));
+        ODR_TRY(tail_start, index_position(segment, Offset{INT64_MAX}, Access::may_wait));
+        if (holds && newest_from(tail_start < size ? tail_start : 0).timestamp <= said.timestamp) return said;
+        note_wrong_index(segment);
+    }
+    return newest_from(0);
+}
+
+// Whether the batch that holds an offset has this as its largest timestamp, as a time index entry says.
+Result<bool> Log::Impl::has_timestamp(const SegmentPtr& segment, const TimestampOffset& said) const {
+    const auto found = find_batch(segment, said.offset, segment->size.load(), Access::may_wait);
+    if (!found && found.error().code == ErrorCode::corrupt_message) return false;
+    ODR_CHECK(found);
+    if (!*found) return false;
+    ODR_TRY(file, file_of(segment, SegmentFileKind::log, Access::may_wait));
+    HeaderWalker walk{*file, (*found)->position, (*found)->position + (*found)->size, Access::may_wait};
+    ODR_TRY(header, walk.next());
+    return header && header->base_offset() <= said.offset && header->max_timestamp() == said.timestamp;
 }
 
 namespace {
@@ -331,6 +405,7 @@ Result<std::optional<TimestampOffset>> Log::offset_for_timestamp(io::MayBlock, T
             std::lock_guard state{impl_->state_mutex};
             if (segment->max_timestamp < timestamp) continue;
             // Entries at or above the target may be equal to it, so the search starts from the one below.
+            in_memory = segment->indexes_doubtful || segment->indexes_are_wrong;
             if (const auto pending = segment->time_index.find_pending(timestamp.raw() - 1)) {
                 start_offset = segment->base_offset + pending->relative_offset;
                 in_memory = true;
@@ -341,7 +416,13 @@ Result<std::optional<TimestampOffset>> Log::offset_for_timestamp(io::MayBlock, T
             if (count && *count != 0) {
                 ODR_TRY(file, impl_->file_of(segment, SegmentFileKind::time_index, Access::may_wait));
                 ODR_TRY(entry, find_entry<TimeIndexEntry>(*file, *count, timestamp.raw() - 1));
-                if (entry) start_offset = segment->base_offset + entry->relative_offset;
+                if (entry) {
+                    const TimestampOffset said{TimestampMs{entry->timestamp},
+                                               segment->base_offset + entry->relative_offset};
+                    ODR_TRY(holds, impl_->has_timestamp(segment, said));
+                    if (holds) start_offset = said.offset;
+                    if (!holds) impl_->note_wrong_index(segment);
+                }
             }
         }
         ODR_TRY(start, impl_->index_position(segment, std::max(start_offset, from), Access::may_wait));

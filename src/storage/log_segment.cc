@@ -40,7 +40,9 @@ std::string_view suffix_of(SegmentFileKind kind) {
 void LogSegment::index_batch(Offset last_offset, TimestampMs timestamp, std::uint64_t position, std::uint64_t bytes,
                              std::int32_t index_interval_bytes) {
     note_timestamp(timestamp, last_offset);
-    if (bytes_since_index_entry > static_cast<std::uint64_t>(index_interval_bytes)) {
+    const auto last = offset_index.last();
+    const bool rises = !last || relative(last_offset) > last->relative_offset;
+    if (bytes_since_index_entry > static_cast<std::uint64_t>(index_interval_bytes) && rises) {
         offset_index.append({relative(last_offset), static_cast<std::uint32_t>(position)});
         index_max_timestamp();
         bytes_since_index_entry = 0;

@@ -18,6 +18,7 @@ inline constexpr const char* kTimeIndexSuffix = ".timeindex";
 inline constexpr const char* kTxnIndexSuffix = ".txnindex";
 inline constexpr const char* kSnapshotSuffix = ".snapshot";
 inline constexpr const char* kDeletedSuffix = ".deleted";
+inline constexpr const char* kDamagedSuffix = ".damaged";  // ours: what recovery took away though it was durable once
 inline constexpr const char* kCleanedSuffix = ".cleaned";
 inline constexpr const char* kSwapSuffix = ".swap";
 
@@ -26,6 +27,9 @@ std::string segment_file_name(Offset base_offset, std::string_view suffix);
 // Gives: the offset a file's name starts with; nullopt when it does not start with 20 digits and a dot.
 std::optional<Offset> offset_of_file_name(std::string_view name);
 std::string_view suffix_of(SegmentFileKind kind);
+
+// Below this a segment is read from its start as quickly as through its indexes.
+inline constexpr std::uint64_t kSmallSegmentBytes = std::uint64_t{64} << 10;
 
 // One segment of a log: `<base offset>.log` and the index files beside it.
 //
@@ -45,7 +49,11 @@ struct LogSegment {
     IndexFile<TimeIndexEntry> time_index;
     IndexFile<TxnIndexEntry> txn_index;
 
-    bool indexes_unsynced = false;  // index blocks were written and may not be durable
+    // The files of offset and time index may say anything: since a crash nobody has looked. Only small segments, which
+    // are read from their start meanwhile.
+    bool indexes_doubtful = false;
+    bool indexes_are_wrong = false;  // a look-up found out; read from the start until they are made anew. State lock.
+    bool indexes_unsynced = false;   // index blocks were written and may not be durable
 
     std::uint64_t bytes_since_index_entry = 0;
     TimestampMs max_timestamp = kNoTimestamp;

@@ -9,8 +9,8 @@ namespace {
 
 // Keeps the entries below `relative_offset`, in the file and in memory.
 template <class Entry>
-Result<void> cut_index(Log::Impl& log, const std::string& path, IndexFile<Entry>& index, std::int64_t limit,
-                       std::int64_t (*offset_of)(const Entry&)) {
+Result<void> cut_index(io::MayBlock may_block, Log::Impl& log, const std::string& path, IndexFile<Entry>& index,
+                       std::int64_t limit, std::int64_t (*offset_of)(const Entry&)) {
     std::vector<Entry> entries;
     if (index.written() != 0) {
         ODR_TRY(file, log.environment.files->open(path, io::OpenMode::read_write));
@@ -23,6 +23,8 @@ Result<void> cut_index(Log::Impl& log, const std::string& path, IndexFile<Entry>
     if (kept < written) {
         ODR_TRY(file, log.environment.files->open(path, io::OpenMode::read_write));
         ODR_CHECK(file->truncate(kept * Entry::kBytes));
+        // What a power loss would bring back here would speak of batches that are gone.
+        ODR_CHECK(file->sync(may_block));
     }
     std::lock_guard state{log.state_mutex};
     const std::vector<Entry> pending = index.pending();
@@ -38,7 +40,7 @@ Result<void> cut_index(Log::Impl& log, const std::string& path, IndexFile<Entry>
 // Cuts the segment at the batch that holds `offset`, or at the first one behind it.
 Result<void> Log::Impl::cut_segment(io::MayBlock may_block, const SegmentPtr& segment, Offset offset) {
     const std::uint64_t size = segment->size.load();
-    ODR_CHECK(learn_indexes(segment));
+    ODR_CHECK(learn_indexes(may_block, segment));
     ODR_TRY(found, find_batch(segment, offset, size, Access::may_wait));
     const std::uint64_t kept = found ? found->position : size;
     {
@@ -52,12 +54,13 @@ Result<void> Log::Impl::cut_segment(io::MayBlock may_block, const SegmentPtr& se
     // Or a power loss could bring back what was taken away, under what was written since.
     ODR_CHECK(file->sync(may_block));
     const std::int64_t limit = std::min<std::int64_t>(offset - segment->base_offset, INT32_MAX);
-    ODR_CHECK(cut_index<OffsetIndexEntry>(*this, path_of(*segment, kOffsetIndexSuffix), segment->offset_index, limit,
+    ODR_CHECK(cut_index<OffsetIndexEntry>(may_block, *this, path_of(*segment, kOffsetIndexSuffix),
+                                          segment->offset_index, limit,
                                           [](const auto& entry) { return std::int64_t{entry.relative_offset}; }));
-    ODR_CHECK(cut_index<TimeIndexEntry>(*this, path_of(*segment, kTimeIndexSuffix), segment->time_index, limit,
-                                        [](const auto& entry) { return std::int64_t{entry.relative_offset}; }));
-    ODR_CHECK(cut_index<TxnIndexEntry>(*this, path_of(*segment, kTxnIndexSuffix), segment->txn_index, offset.raw(),
-                                       [](const auto& entry) { return entry.last_offset; }));
+    ODR_CHECK(cut_index<TimeIndexEntry>(may_block, *this, path_of(*segment, kTimeIndexSuffix), segment->time_index,
+                                        limit, [](const auto& entry) { return std::int64_t{entry.relative_offset}; }));
+    ODR_CHECK(cut_index<TxnIndexEntry>(may_block, *this, path_of(*segment, kTxnIndexSuffix), segment->txn_index,
+                                       offset.raw(), [](const auto& entry) { return entry.last_offset; }));
     std::lock_guard state{state_mutex};
     segment->max_timestamp = kNoTimestamp;
     segment->offset_of_max_timestamp = kNoOffset;
