@@ -27,7 +27,7 @@ COMMITS = (
     *latency("p50", "p99", prefix="commit"),
 )
 MANY = ["--unsettled-ms", 500, "--connections", 1500]
-LARGE = ["--members", 1000, "--partitions", 2000, "--leave"]
+LARGE = ["--members", 1000, "--partitions", 1000, "--leave"]
 SMALL = ["--batch-bytes", 100, "--record-bytes", 100]
 ECHO = ("floor-echo",)
 E2E = latency("p50", "p99", prefix="e2e")
@@ -228,14 +228,14 @@ ALL = (
     ),
     Groups(
         "large-group-consumer",
-        "one group of 1,000 members over 2,000 partitions, consumer protocol",
+        "one group of 1,000 members over 1,000 partitions, consumer protocol",
         LARGE,
         LARGE_GROUP,
         1,
     ),
     Groups(
         "large-group-classic",
-        "one group of 1,000 members over 2,000 partitions, classic protocol",
+        "one group of 1,000 members over 1,000 partitions, classic protocol",
         [*LARGE, "--protocol", "classic"],
         LARGE_GROUP,
         1,
