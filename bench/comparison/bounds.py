@@ -8,7 +8,7 @@ already. The bound is the most where less is better, the least where more is.
 import json
 from statistics import median
 
-from .subjects import ODRADEK
+from .names import ODRADEK
 from .table import number, values_of
 
 

@@ -10,11 +10,11 @@ from harness import broker as brokers
 from harness import paths, wire
 from harness.waiting import wait_until
 
+from .names import FLOOR, KAFKA, ODRADEK
+
 BENCH_BUILD = paths.BUILD / "bench"
 DATA = BENCH_BUILD / "data"
 LOAD = BENCH_BUILD / "bench" / "odradek-load"
-ODRADEK, KAFKA, FLOOR = "odradek", "kafka", "floor"
-TITLES = {ODRADEK: "Odradek", KAFKA: "Apache Kafka 4.3.0", FLOOR: "floor"}
 
 # How bin/kafka-server-start.sh runs the broker.
 KAFKA_JVM_OPTIONS = [

@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from .subjects import FLOOR, KAFKA, ODRADEK, TITLES
+from .names import FLOOR, KAFKA, ODRADEK, TITLES
 
 
 def number(value):

@@ -5,8 +5,8 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from . import subjects
-from .subjects import KAFKA, LOAD, Failed, Floor
+from .names import FLOOR, KAFKA
+from .subjects import LOAD, Failed, Floor
 
 LOAD_TIMEOUT_S = 400
 GB = 1_000_000_000
@@ -42,7 +42,7 @@ class RunningLoad:
     def __init__(self, broker, command, *arguments):
         self.command = command
         words = [str(LOAD), command, "--json", "--broker", f"127.0.0.1:{broker.port}", "--broker-pid", str(broker.pid)]
-        words += ["--floor"] if broker.kind == subjects.FLOOR else []
+        words += ["--floor"] if broker.kind == FLOOR else []
         words += [str(argument) for argument in arguments]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -111,6 +111,6 @@ class Load(Workload):
             arguments += ["--connections", scale.connections]
             if self.all_busy:
                 arguments += ["--in-flight", scale.connections]
-        if self.command == "produce" and broker.kind != subjects.FLOOR:
+        if self.command == "produce" and broker.kind != FLOOR:
             arguments += ["--verify"]
         return run_load(broker, self.command, *arguments)
