@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include "base/log.h"
 #include "coordinator/group_coordinator.h"
 #include "coordinator/offset_store.h"
 #include "io/simulated_file_system.h"
@@ -232,6 +233,7 @@ TEST_F(ShardRuntimeTest, RecordsThatNobodyKnowsOrCanReadAreNamedInTheLogAndLeftO
            protocol::OffsetCommitValue{.offset = 9});
     damage_last_byte();
     make_shard();
+    log::set_level(log::Level::info);  // other tests of this program turn it down
     testing::internal::CaptureStderr();
     load();
     const std::string said = testing::internal::GetCapturedStderr();
