@@ -72,59 +72,83 @@ bool FetchSession::is_news(const FetchedPartition& fetched) {
 
 // --- the cache
 
+namespace {
+
+constexpr std::size_t kSlotsForAShard = 64;  // fewer, and a shard is full while others have room
+constexpr std::size_t kShardsMax = 16;
+constexpr int kAttempts = 4;  // to find a shard with room
+
+std::size_t shards_for(std::size_t slots) { return std::clamp<std::size_t>(slots / kSlotsForAShard, 1, kShardsMax); }
+
+}  // namespace
+
+FetchSessionCache::FetchSessionCache(std::size_t slots, Random& random) : random_{random}, shards_(shards_for(slots)) {
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+        shards_[i].slots = slots / shards_.size() + (i < slots % shards_.size() ? 1 : 0);
+    }
+}
+
 std::size_t FetchSessionCache::size() const {
-    std::lock_guard guard{mutex_};
-    return sessions_.size();
+    std::size_t out = 0;
+    for (const Shard& shard : shards_) {
+        std::lock_guard guard{shard.mutex};
+        out += shard.sessions.size();
+    }
+    return out;
 }
 
 std::shared_ptr<FetchSession> FetchSessionCache::find_and_touch(std::int32_t id, std::int64_t now_ms) {
-    std::lock_guard guard{mutex_};
-    const auto found = sessions_.find(id);
-    if (found == sessions_.end()) return nullptr;
+    Shard& shard = shard_of(id);
+    std::lock_guard guard{shard.mutex};
+    const auto found = shard.sessions.find(id);
+    if (found == shard.sessions.end()) return nullptr;
     found->second->last_used_ms_ = now_ms;
     return found->second;
 }
 
 void FetchSessionCache::remove(std::int32_t id) {
-    std::lock_guard guard{mutex_};
-    sessions_.erase(id);
+    Shard& shard = shard_of(id);
+    std::lock_guard guard{shard.mutex};
+    shard.sessions.erase(id);
 }
 
 std::shared_ptr<FetchSession> FetchSessionCache::make(bool is_from_follower, bool uses_topic_ids,
                                                       std::size_t partitions, std::int64_t now_ms) {
-    std::lock_guard guard{mutex_};
-    if (slots_ == 0) return nullptr;
-    if (sessions_.size() >= slots_ && !make_room(is_from_follower, partitions, now_ms)) return nullptr;
-    std::int32_t id = 0;
-    do {
-        id = static_cast<std::int32_t>(random_.next() & 0x7fffffff);
-    } while (id == 0 || sessions_.contains(id));
-    auto made = std::make_shared<FetchSession>(id, is_from_follower, uses_topic_ids, now_ms);
-    made->cached_size_ = partitions;
-    sessions_.emplace(id, made);
-    return made;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+        const auto id = static_cast<std::int32_t>(random_.next() & 0x7fffffff);
+        Shard& shard = shard_of(id);
+        std::lock_guard guard{shard.mutex};
+        if (id == 0 || shard.slots == 0 || shard.sessions.contains(id)) continue;
+        const bool is_full = shard.sessions.size() >= shard.slots;
+        if (is_full && !shard.make_room(is_from_follower, partitions, now_ms)) continue;
+        auto made = std::make_shared<FetchSession>(id, is_from_follower, uses_topic_ids, now_ms);
+        made->cached_size_ = partitions;
+        shard.sessions.emplace(id, made);
+        return made;
+    }
+    return nullptr;
 }
 
 // A stale session goes first; else the least worth one, if the new one is worth more: followers' before consumers', the
 // larger before the smaller, and only those that have had their time. (Kafka: FetchSessionCacheShard.tryEvict.)
-bool FetchSessionCache::make_room(bool is_from_follower, std::size_t partitions, std::int64_t now_ms) {
+bool FetchSessionCache::Shard::make_room(bool is_from_follower, std::size_t partitions, std::int64_t now_ms) {
     const FetchSession* oldest = nullptr;
     const FetchSession* least = nullptr;
     const auto worth = [](const FetchSession& session) {
         return std::pair{session.is_from_follower, session.cached_size_};
     };
-    for (const auto& [id, session] : sessions_) {
+    for (const auto& [id, session] : sessions) {
         if (oldest == nullptr || session->last_used_ms_ < oldest->last_used_ms_) oldest = session.get();
         const bool had_its_time = now_ms - session->created_ms > kEvictionMs;
         const bool may_go = had_its_time || (is_from_follower && !session->is_from_follower);
         if (may_go && (least == nullptr || worth(*session) < worth(*least))) least = session.get();
     }
     if (oldest != nullptr && now_ms - oldest->last_used_ms_ > kEvictionMs) {
-        sessions_.erase(oldest->id);
+        sessions.erase(oldest->id);
         return true;
     }
     if (least == nullptr || std::pair{is_from_follower, partitions} < worth(*least)) return false;
-    sessions_.erase(least->id);
+    sessions.erase(least->id);
     return true;
 }
 

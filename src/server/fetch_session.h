@@ -77,33 +77,40 @@ private:
     std::int32_t epoch_ = 1;   // under mutex_: what the next request must say
     std::list<Cached> order_;  // under mutex_: who gave records goes to the end
     std::unordered_map<Key, std::list<Cached>::iterator, KeyHash> by_key_;  // under mutex_
-    std::int64_t last_used_ms_;                                             // under the cache's lock
-    std::size_t cached_size_ = 0;                                           // under the cache's lock
+    std::int64_t last_used_ms_;                                             // under its shard's lock
+    std::size_t cached_size_ = 0;                                           // under its shard's lock
 };
 
 // The sessions of this broker, at most max.incremental.fetch.session.cache.slots.
 //
-// Threads: any.
+// In shards, each with its lock and its part of the slots, so that the reactors do not meet at one lock with every
+// fetch; a session's id names its shard. Kafka: FetchSessionCache, FetchSessionCacheShard. Threads: any.
 class FetchSessionCache {
 public:
     static constexpr std::int64_t kEvictionMs = 120'000;  // unused for so long, or made so long ago, a session may go
 
-    FetchSessionCache(std::size_t slots, Random& random) : slots_{slots}, random_{random} {}
+    FetchSessionCache(std::size_t slots, Random& random);
     std::size_t size() const;
+    std::size_t shard_count() const { return shards_.size(); }
 
 private:
     friend class FetchContext;
+    struct alignas(64) Shard {
+        mutable std::mutex mutex;
+        std::size_t slots = 0;
+        std::unordered_map<std::int32_t, std::shared_ptr<FetchSession>> sessions;  // under mutex
+        // Needs: mutex.
+        bool make_room(bool is_from_follower, std::size_t partitions, std::int64_t now_ms);
+    };
+    Shard& shard_of(std::int32_t id) { return shards_[static_cast<std::uint32_t>(id) % shards_.size()]; }
     std::shared_ptr<FetchSession> find_and_touch(std::int32_t id, std::int64_t now_ms);
     void remove(std::int32_t id);
-    // Gives: null when the cache is full of sessions worth more.
+    // Gives: null when the shards that it falls into are full of sessions worth more.
     std::shared_ptr<FetchSession> make(bool is_from_follower, bool uses_topic_ids, std::size_t partitions,
                                        std::int64_t now_ms);
-    bool make_room(bool is_from_follower, std::size_t partitions, std::int64_t now_ms);
 
-    const std::size_t slots_;
     Random& random_;
-    mutable std::mutex mutex_;
-    std::unordered_map<std::int32_t, std::shared_ptr<FetchSession>> sessions_;  // under mutex_
+    std::vector<Shard> shards_;
 };
 
 // One fetch's view of its session: which partitions it asks for, and which of the found ones it answers.

@@ -197,5 +197,33 @@ TEST_F(FetchSessionTest, AFullCacheGivesNoSessionUntilOneIsStale) {
     EXPECT_EQ(cache_.size(), 2u);
 }
 
+TEST(FetchSessionCacheTest, SessionsInAllShardsAreFoundAgainAndTheSlotsAreKept) {
+    SeededRandom random{5};
+    FetchSessionCache cache{1000, random};
+    ASSERT_GT(cache.shard_count(), 1u);
+    std::vector<std::int32_t> ids;
+    for (int i = 0; i < 2000; ++i) {
+        protocol::FetchRequest full;
+        full.session_epoch = 0;
+        auto context = FetchContext::open(cache, full, 12, 1000);
+        ASSERT_TRUE(context);
+        std::vector<FetchedPartition> found(1);
+        const Result<std::int32_t> id = context->close(found, 1000);
+        ASSERT_TRUE(id);
+        if (*id != 0) ids.push_back(*id);
+        if (i == 899) {
+            EXPECT_EQ(ids.size(), 900u) << "nine tenths fit wherever they fall";
+        }
+    }
+    EXPECT_EQ(cache.size(), ids.size());
+    EXPECT_LE(ids.size(), 1000u);
+    for (const std::int32_t id : ids) {
+        protocol::FetchRequest next;
+        next.session_id = id;
+        next.session_epoch = 1;
+        EXPECT_TRUE(FetchContext::open(cache, next, 12, 1000)) << id;
+    }
+}
+
 }  // namespace
 }  // namespace odr::server
