@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,25 +13,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/crc32c.h"
-#include "load/payload.h"
-#include "protocol/generated/produce_request.h"
-#include "protocol/generated/produce_response.h"
+#include "floor/produce_frames.h"
+#include "load/socket.h"
 
 namespace odr::bench {
 namespace {
 
-using namespace protocol;
-
 constexpr std::size_t kBufferBytes = 16384;
 constexpr std::size_t kLargeBufferBytes = 1 << 20;
-constexpr std::size_t kFrameBytesMax = 512 << 10;
-
-// Where the batch stands in frames of one size: a load sends all requests alike.
-struct FrameShape {
-    std::size_t batch_at = 0;
-    std::size_t batch_bytes = 0;
-};
 
 class Connection {
 public:
@@ -45,7 +33,7 @@ public:
 
 class Server {
 public:
-    Server(const FloorProduce& options, int file) : options_{options}, file_{file} { make_answer(); }
+    Server(const FloorProduce& options, int file) : options_{options}, file_{file}, frames_{options, file} {}
 
     Result<void> serve() {
         ODR_TRY(listener, Socket::listen(0));
@@ -96,10 +84,11 @@ private:
         if (got == 0) return false;
         connection.end += static_cast<std::size_t>(got);
         answers_.clear();
-        pieces_.clear();
-        while (take_frame(connection)) {
+        while (const std::size_t taken = frames_.take(
+                   {connection.input.data() + connection.begin, connection.end - connection.begin}, answers_)) {
+            connection.begin += taken;
         }
-        write_pieces();
+        frames_.write_pieces();
         if (connection.begin == connection.end) connection.begin = connection.end = 0;
         if (answers_.empty()) return true;
         if (options_.syncs) {
@@ -132,69 +121,13 @@ private:
         connection.end = waiting;
     }
 
-    bool take_frame(Connection& connection) {
-        const std::uint8_t* frame = connection.input.data() + connection.begin;
-        const std::size_t waiting = connection.end - connection.begin;
-        if (waiting < 4) return false;
-        const std::size_t size = load_be<std::uint32_t>(frame);
-        if (size > kFrameBytesMax || waiting < 4 + size) return false;
-        const FrameShape& shape = shape_of({frame, 4 + size});
-        const ByteView batch{frame + shape.batch_at, shape.batch_bytes};
-        if (options_.checks_crc && crc32c(batch.subspan(21)) != load_be<std::uint32_t>(batch.data() + 17)) ::abort();
-        pieces_.push_back({const_cast<std::uint8_t*>(batch.data()), batch.size()});
-        if (options_.writes_each) write_pieces();
-        std::memcpy(answer_.data() + 4, frame + 8, 4);
-        answers_.insert(answers_.end(), answer_.begin(), answer_.end());
-        connection.begin += 4 + size;
-        return true;
-    }
-
-    const FrameShape& shape_of(ByteView frame) {
-        auto [found, is_new] = shapes_.try_emplace(frame.size());
-        if (!is_new) return found->second;
-        Reader reader{frame.subspan(4)};
-        ProduceRequest request;
-        if (!decode_request_header(reader) || !decode(reader, kProduceVersion, request)) ::abort();
-        const ByteView batch = request.topic_data.at(0).partition_data.at(0).records.bytes();
-        found->second = {.batch_at = static_cast<std::size_t>(batch.data() - frame.data()),
-                         .batch_bytes = batch.size()};
-        return found->second;
-    }
-
-    void write_pieces() {
-        constexpr std::size_t kPiecesPerWrite = 512;
-        for (std::size_t i = 0; i < pieces_.size(); i += kPiecesPerWrite) {
-            const auto count = static_cast<int>(std::min(kPiecesPerWrite, pieces_.size() - i));
-            const ssize_t written = ::pwritev(file_.fd(), pieces_.data() + i, count, position_);
-            if (written < 0) ::abort();
-            position_ += written;
-            if (position_ > options_.file_bytes_max) position_ = 0;
-        }
-        pieces_.clear();
-    }
-
-    void make_answer() {
-        ProduceResponse response;
-        response.responses.emplace_back().partition_responses.emplace_back();
-        Buffer out;
-        Writer writer{out};
-        writer.begin_frame();
-        encode_response_header(writer, *find_api(ProduceRequest::kApiKey), kProduceVersion, 0);
-        encode(writer, kProduceVersion, response);
-        writer.end_frame();
-        answer_.assign(out.data(), out.data() + out.size());
-    }
-
     const FloorProduce& options_;
     Socket file_;
+    ProduceFrames frames_;
     Socket epoll_{::epoll_create1(EPOLL_CLOEXEC)};
     std::unordered_map<int, std::unique_ptr<Connection>> connections_;
-    std::unordered_map<std::size_t, FrameShape> shapes_;
-    std::vector<std::uint8_t> answer_;
     std::vector<std::uint8_t> answers_;
-    std::vector<iovec> pieces_;
     std::vector<std::pair<Connection*, std::vector<std::uint8_t>>> held_;  // answers that wait for the sync
-    off_t position_ = 0;
 };
 
 }  // namespace

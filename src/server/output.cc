@@ -36,10 +36,8 @@ void Output::release() {
 Output::Progress Output::flush(int socket) {
     std::size_t budget = kBytesPerTurn;
     while (!empty()) {
-        const bool slice_next = !slices_.empty();
-        const std::size_t until = slice_next ? slices_.front().position : bytes_.size();
-        const Progress progress =
-            sent_ < until ? send_bytes(socket, until, slice_next, budget) : send_slice(socket, budget);
+        const std::size_t until = !slices_.empty() ? slices_.front().position : bytes_.size();
+        const Progress progress = sent_ < until ? send_bytes(socket, until, budget) : send_slice(socket, budget);
         if (progress != Progress::done || (budget == 0 && !empty())) {
             forget_sent();
             return progress != Progress::done ? progress : Progress::more;
@@ -59,9 +57,9 @@ void Output::forget_sent() {
     sent_ = 0;
 }
 
-Output::Progress Output::send_bytes(int socket, std::size_t until, bool more_follows, std::size_t& budget) {
-    const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more_follows ? MSG_MORE : 0);
-    const ssize_t n = ::send(socket, bytes_.data() + sent_, until - sent_, flags);
+Output::Progress Output::send_bytes(int socket, std::size_t until, std::size_t& budget) {
+    // Without MSG_MORE, even before a slice: docs/adr/0010-no-msg-more.md.
+    const ssize_t n = ::send(socket, bytes_.data() + sent_, until - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) return Progress::done;
     if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK ? Progress::blocked : Progress::failed;
     const bool all = static_cast<std::size_t>(n) == until - sent_;

@@ -41,7 +41,7 @@ private:
     };
 
     void forget_sent();
-    Progress send_bytes(int socket, std::size_t until, bool more_follows, std::size_t& budget);
+    Progress send_bytes(int socket, std::size_t until, std::size_t& budget);
     Progress send_slice(int socket, std::size_t& budget);
     Progress copy_slice(int socket, Slice& next, std::size_t& budget);
 
