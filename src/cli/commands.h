@@ -12,6 +12,7 @@ namespace odr::cli {
 void add_start(CLI::App& app, int& status);
 void add_format(CLI::App& app, int& status);
 void add_random_uuid(CLI::App& app, int& status);
+void add_log(CLI::App& app, int& status);
 std::string version_text();
 
 }  // namespace odr::cli

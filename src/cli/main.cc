@@ -12,6 +12,12 @@ int main(int argc, char** argv) {
     odr::cli::add_start(app, status);
     odr::cli::add_format(app, status);
     odr::cli::add_random_uuid(app, status);
-    CLI11_PARSE(app, argc, argv);
+    odr::cli::add_log(app, status);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        constexpr int kWrongUsage = 2;
+        return app.exit(error) == 0 ? 0 : kWrongUsage;
+    }
     return status;
 }

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 
+#include "io/file_hints.h"
 #include "io/file_system.h"
 
 namespace odr::io {
@@ -136,6 +137,10 @@ public:
     void give_back(const std::string& path) {
         std::lock_guard guard{mutex_};
         paths_.erase(path);
+    }
+    bool has(const std::string& path) {
+        std::lock_guard guard{mutex_};
+        return paths_.contains(path);
     }
 
 private:
@@ -269,6 +274,29 @@ public:
 };
 
 }  // namespace
+
+void expect_scattered_reads(const File& file) {
+    if (file.native_handle() >= 0) ::posix_fadvise(file.native_handle(), 0, 0, POSIX_FADV_RANDOM);
+}
+
+void forget_cached(const File& file, FilePos pos, FilePos length) {
+    if (file.native_handle() < 0) return;
+    ::posix_fadvise(file.native_handle(), static_cast<off_t>(pos), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+}
+
+bool is_locked(const std::string& path) {
+    std::error_code ignored;
+    // Closing any descriptor of a file drops the locks of this process on it: one of ours is not asked about.
+    if (held_paths().has(fs::weakly_canonical(path, ignored).string())) return true;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    struct flock whole{};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    const bool held = ::fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    ::close(fd);
+    return held;
+}
 
 FileSystem& real_file_system() {
     static RealFileSystem files;

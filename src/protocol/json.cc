@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <cstdlib>
+
 namespace odr::protocol {
 
 void JsonWriter::separate() {
@@ -27,7 +30,24 @@ void JsonWriter::name(std::string_view name) {
     first_ = true;
 }
 
-void JsonWriter::value(double value) { raw(fmt::format("{}", value)); }
+// As Java's Double.toString: always a point, an exponent from 10^7 on and below 10^-3.
+void JsonWriter::value(double value) {
+    const double size = std::fabs(value);
+    if (value != 0 && std::isfinite(value) && (size >= 1e7 || size < 1e-3)) {
+        std::string text = fmt::format("{:e}", value);
+        for (int digits = 0; digits < 17; ++digits) {
+            text = fmt::format("{:.{}e}", value, digits);
+            if (std::strtod(text.c_str(), nullptr) == value) break;
+        }
+        const auto exponent = text.find('e');
+        std::string mantissa = text.substr(0, exponent);
+        if (mantissa.find('.') == std::string::npos) mantissa += ".0";
+        return raw(fmt::format("{}E{}", mantissa, std::stoi(text.substr(exponent + 1))));
+    }
+    std::string text = fmt::format("{}", value);
+    if (std::isfinite(value) && text.find('.') == std::string::npos) text += ".0";
+    raw(text);
+}
 
 void JsonWriter::value(std::string_view value) {
     separate();
@@ -36,8 +56,12 @@ void JsonWriter::value(std::string_view value) {
         if (c == '"' || c == '\\') {
             text_ += '\\';
             text_ += c;
+        } else if (const auto short_form = std::string_view{"\b\t\n\f\r"}.find(c);
+                   short_form != std::string_view::npos) {
+            text_ += '\\';
+            text_ += "btnfr"[short_form];
         } else if (static_cast<unsigned char>(c) < 0x20) {
-            fmt::format_to(std::back_inserter(text_), "\\u{:04x}", static_cast<unsigned>(c));
+            fmt::format_to(std::back_inserter(text_), "\\u{:04X}", static_cast<unsigned>(c));
         } else {
             text_ += c;
         }

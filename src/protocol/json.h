@@ -11,7 +11,7 @@
 
 namespace odr::protocol {
 
-// Writes messages as JSON, for people: bytes as base64 as Kafka's JSON converters do, records as their size.
+// Writes messages as JSON, as Kafka's JSON converters and Jackson do: bytes as base64, records as their size.
 //
 // The generated functions  void write_json(JsonWriter& out, std::int16_t version, const Message& message)
 // stand in the library odr_protocol_json, which a tool links by itself.
@@ -25,6 +25,7 @@ public:
     void end_array() { close(']'); }
     void name(std::string_view name);
     void null() { raw("null"); }
+    void json(std::string_view value) { raw(value); }  // a value that is JSON already
     void value(bool value) { raw(value ? "true" : "false"); }
     void value(std::int8_t value) { raw(std::to_string(value)); }
     void value(std::int16_t value) { raw(std::to_string(value)); }

@@ -346,7 +346,19 @@ BrokerServer::Step BrokerServer::unfence_broker() {
     return {};
 }
 
+void BrokerServer::start_scrubber() {
+    std::vector<std::string> directories = config_->log_dirs();
+    const std::string metadata_directory = config_->metadata_log_dir();
+    if (std::ranges::find(directories, metadata_directory) == directories.end())
+        directories.push_back(metadata_directory);
+    scrubber_ = std::make_unique<storage::LogScrubber>(
+        files_, clock_, std::move(directories),
+        storage::ScrubConfig{.bytes_per_second = config_->get_long("odradek.log.scrub.io.max.bytes.per.second"),
+                             .interval_ms = config_->get_long("odradek.log.scrub.interval.ms")});
+}
+
 void BrokerServer::serve() {
+    start_scrubber();
     sockets_->start();
     is_serving_ = true;
     sockets_->accept();
@@ -364,8 +376,16 @@ void BrokerServer::run_background() {
     }
 }
 
+void BrokerServer::scrub() {
+    for (std::size_t i = 0; i < scrubber_->directory_count(); ++i) {
+        if (!scrubber_->begin_slice(i)) continue;
+        pool_.submit([this, i](io::MayBlock may_block) { scrubber_->run_slice(may_block, i); });
+    }
+}
+
 void BrokerServer::background_turn() {
     const io::MayBlock may_block = io::MayBlock::on_own_thread();
+    scrub();
     logs_->run_once(may_block, clock_.now());
     if (const auto snapshot = snapshots_->run_if_due(may_block); !snapshot) {
         log::error("{}/__cluster_metadata-0: cannot write a snapshot: {} (errno {})", config_->metadata_log_dir(),
@@ -393,6 +413,7 @@ void BrokerServer::stop() {
     }
     background_wake_.notify_all();
     if (background_.joinable()) background_.join();
+    if (scrubber_ != nullptr) scrubber_->stop(may_block);
     if (sockets_ != nullptr) sockets_->stop_accepting();
     if (controller_ != nullptr && broker_epoch_ >= 0) leave_cluster();
     if (is_serving_) groups_->stop();

@@ -29,6 +29,7 @@
 #include "server/services.h"
 #include "server/socket_server.h"
 #include "storage/log_manager.h"
+#include "storage/log_scrubber.h"
 
 namespace odr::server {
 
@@ -73,6 +74,8 @@ private:
     void serve();
     void run_background();
     void background_turn();
+    void start_scrubber();
+    void scrub();
     std::optional<Uuid> metadata_directory_id() const;
     std::vector<metadata::Endpoint> endpoints(const std::vector<config::Listener>& advertised) const;
     void leave_cluster();
@@ -92,6 +95,7 @@ private:
     metadata::ImageHolder images_;
     metadata::MetadataLoader loader_;
     std::unique_ptr<storage::LogManager> logs_;
+    std::unique_ptr<storage::LogScrubber> scrubber_;
     std::unique_ptr<replication::ReplicaManager> replicas_;
     std::unique_ptr<raft::MetadataLog> metadata_log_;
     std::unique_ptr<controller::Controller> controller_;

@@ -24,6 +24,8 @@ def our_facts():
                 key_set = line.split()[1]
             elif line and line[0] not in " #":
                 name, kind, default, rule, importance, mode, *rest = line.split()
+                if name.startswith("odradek."):  # our own
+                    continue
                 synonyms = next((r.partition("=")[2] for r in rest if r.startswith("synonyms=")), "-")
                 visibility = "internal" if "internal" in rest else "public"
                 facts[key_set, name] = (kind, default, rule, importance, mode, visibility, synonyms)

@@ -86,6 +86,8 @@ constexpr auto kServedKeys = std::to_array<std::string_view>({
     "num.network.threads",
     "num.partitions",
     "num.recovery.threads.per.data.dir",
+    "odradek.log.scrub.interval.ms",
+    "odradek.log.scrub.io.max.bytes.per.second",
     "offset.metadata.max.bytes",
     "offsets.commit.timeout.ms",
     "offsets.retention.check.interval.ms",

@@ -110,8 +110,10 @@ TEST(Keys, EveryDefaultObeysItsOwnRule) {
 }
 
 TEST(Keys, AreAllThere) {
-    EXPECT_EQ(keys(KeySet::broker).size(), 360U);
-    EXPECT_EQ(std::ranges::count_if(keys(KeySet::broker), &KeyDef::internal), 20);
+    const auto own =
+        std::ranges::count_if(keys(KeySet::broker), [](const KeyDef& key) { return key.name.starts_with("odradek."); });
+    EXPECT_EQ(std::ssize(keys(KeySet::broker)) - own, 360);
+    EXPECT_EQ(std::ranges::count_if(keys(KeySet::broker), &KeyDef::internal) - own, 20);
     EXPECT_EQ(keys(KeySet::topic).size(), 34U);
     EXPECT_EQ(keys(KeySet::group).size(), 17U);
     EXPECT_EQ(keys(KeySet::client_metrics).size(), 3U);

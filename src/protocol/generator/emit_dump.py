@@ -1,5 +1,6 @@
 """For tools and tests: functions that write a message as JSON, with Kafka's own field names (in camel case)."""
 
+from emit_encode import not_default
 from model import condition, uses
 
 
@@ -25,6 +26,11 @@ def _struct(struct):
         if here.never:
             continue
         lines = _field(field)
+        tagged = condition(field.tagged_versions(versions), versions)
+        if not tagged.never:  # Kafka leaves out a tagged field that has its default
+            told = not_default(field)
+            told = told if tagged.always else f"!({tagged.text}) || {told}"
+            lines = [f"if ({told}) {{"] + ["    " + line for line in lines] + ["}"]
         body += lines if here.always else [f"if ({here.text}) {{"] + ["    " + line for line in lines] + ["}"]
     body.append("out.end_object();")
     used = "\n".join(body)
