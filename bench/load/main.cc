@@ -45,6 +45,7 @@ void add_batch(CLI::App& command, BatchSpec& batch, Words& words) {
     words.batches.push_back(&batch);
     command.add_option("--batch-bytes", batch.batch_bytes, "record values in a batch, bytes")->capture_default_str();
     command.add_option("--record-bytes", batch.record_bytes, "one record's value, bytes")->capture_default_str();
+    command.add_flag("--words", batch.is_words, "values that compress well");
     command.add_option("--codec", words.codec, "none, gzip, snappy, lz4 or zstd")->capture_default_str();
 }
 

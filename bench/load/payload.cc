@@ -26,6 +26,20 @@ std::vector<std::uint8_t> text_of(std::size_t bytes, Random& random) {
     return text;
 }
 
+// Words out of 512, drawn evenly: what logs and JSON look like to a codec.
+std::vector<std::uint8_t> words_of(std::size_t bytes, Random& random) {
+    constexpr std::size_t kWords = 512, kWordBytes = 8;
+    SeededRandom dictionary{11};
+    const auto words = text_of(kWords * kWordBytes, dictionary);
+    std::vector<std::uint8_t> text;
+    while (text.size() < bytes) {
+        const auto word = words.begin() + static_cast<std::ptrdiff_t>(random.next() % kWords * kWordBytes);
+        text.insert(text.end(), word, word + kWordBytes);
+    }
+    text.resize(bytes);
+    return text;
+}
+
 void begin_request(Writer& writer, std::int16_t api_key, std::int16_t version, std::int32_t correlation_id) {
     writer.begin_frame();
     encode_request_header(writer, *find_api(api_key), version, correlation_id, kClientId);
@@ -40,7 +54,7 @@ Result<PreparedBatch> make_batch(const BatchSpec& spec) {
     const std::size_t records =
         std::max<std::size_t>(1, spec.batch_bytes / std::max<std::size_t>(1, spec.record_bytes));
     for (std::size_t i = 0; i < records; ++i) {
-        const auto value = text_of(spec.record_bytes, random);
+        const auto value = spec.is_words ? words_of(spec.record_bytes, random) : text_of(spec.record_bytes, random);
         builder.append(now, std::nullopt, ByteView{value});
     }
     PreparedBatch batch{.bytes = {}, .record_count = builder.record_count()};

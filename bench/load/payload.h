@@ -19,6 +19,7 @@ struct BatchSpec {
     std::size_t batch_bytes = 65536;  // of record values; at least one record
     std::size_t record_bytes = 1024;  // of one value
     record::Compression compression{};
+    bool is_words = false;  // values of repeated words, which compress well, instead of letters that hardly do
 };
 
 struct PreparedBatch {
