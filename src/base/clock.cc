@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "base/thread_cpu.h"
+
 namespace odr {
 namespace {
 
@@ -23,5 +25,7 @@ const Clock& system_clock() {
     static const SystemClock clock;
     return clock;
 }
+
+std::int64_t thread_cpu_ns() { return read_ns(CLOCK_THREAD_CPUTIME_ID); }
 
 }  // namespace odr

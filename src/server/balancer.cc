@@ -1,7 +1,6 @@
 #include "server/balancer.h"
 
 #include <algorithm>
-#include <ctime>
 
 namespace odr::server {
 namespace {
@@ -12,12 +11,6 @@ constexpr int kMergedPercent = 40;  // far enough below kBusyPercent that merged
 constexpr int kRoomPercent = 40;    // below it a reactor takes new connections
 
 }  // namespace
-
-std::int64_t thread_cpu_ns() {
-    timespec used{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return std::int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
-}
 
 std::optional<Shedding> plan_shedding(std::span<const int> loads, std::size_t self) {
     if (loads[self] < kBusyPercent) return std::nullopt;

@@ -7,13 +7,11 @@
 #include <span>
 #include <vector>
 
+#include "base/thread_cpu.h"
+
 namespace odr::server {
 
 class Processor;
-
-// CPU time that the calling thread has used, nanoseconds.
-using ThreadCpuClock = std::int64_t (*)();
-std::int64_t thread_cpu_ns();
 
 // Where connections live: on as few reactors as keep up. Connections on one reactor share its wake-ups and its writes,
 // and a fetch that waits for another's append is served in the same turn; spread out they wake each other's threads for
