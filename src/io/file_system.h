@@ -47,6 +47,8 @@ public:
     virtual bool resident(FilePos pos, FilePos length) const = 0;
     // Brings the range into the page cache.
     virtual Result<void> read_ahead(MayBlock, FilePos pos, FilePos length) const = 0;
+    // Gives the range's clean pages back to the kernel: for who reads through a file that nobody else reads.
+    virtual void drop_cached(FilePos pos, FilePos length) const = 0;
     // For sendfile; -1 for files that the kernel does not know (simulated ones).
     virtual int native_handle() const = 0;
 
@@ -91,6 +93,7 @@ public:
     virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
     // File modification time, milliseconds since 1970.
     virtual Result<std::int64_t> modified_ms(const std::string& path) = 0;
+    virtual Result<void> set_modified_ms(const std::string& path, std::int64_t ms) = 0;
 
     // The whole file. Errors: as open(); a file over `bytes_max` is refused.
     Result<std::string> read_file(const std::string& path, std::size_t bytes_max = std::size_t{64} << 20);

@@ -102,6 +102,9 @@ public:
         }
         return {};
     }
+    void drop_cached(FilePos pos, FilePos length) const override {
+        ::posix_fadvise(fd_, static_cast<off_t>(pos), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+    }
     int native_handle() const override { return fd_; }
 
 private:
@@ -249,6 +252,13 @@ public:
         struct stat info{};
         if (::stat(path.c_str(), &info) != 0) return storage_error(errno, "cannot stat file");
         return static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1000 + info.st_mtim.tv_nsec / 1'000'000;
+    }
+
+    Result<void> set_modified_ms(const std::string& path, std::int64_t ms) override {
+        const timespec modified{.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1'000'000};
+        const std::array<timespec, 2> times{timespec{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, modified};
+        if (::utimensat(AT_FDCWD, path.c_str(), times.data(), 0) != 0) return storage_error(errno, "cannot set time");
+        return {};
     }
 
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {

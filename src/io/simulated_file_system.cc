@@ -25,6 +25,7 @@ struct Inode {
     std::string bytes;
     std::string synced;
     int opens = 0;
+    std::int64_t modified_ms = 0;
 };
 using Names = std::map<std::string, std::shared_ptr<Inode>>;
 
@@ -51,6 +52,7 @@ struct SimulatedFileSystem::State {
     std::size_t kept_bytes = 0;
     int failing_truncates = 0, truncate_errno = 0;
     int failing_syncs = 0, sync_errno = 0;
+    std::uint64_t changes_left = UINT64_MAX;  // until fail_after() strikes
     std::size_t open_files = 0;
     Counts counts;
 
@@ -58,6 +60,13 @@ struct SimulatedFileSystem::State {
         std::uint64_t bytes = 0;
         for (const auto& [path, inode] : names) bytes += inode->bytes.size();
         return bytes;
+    }
+    bool is_dead() const { return changes_left == 0; }
+    // Whether a change may still happen.
+    bool spend() {
+        if (changes_left == 0) return false;
+        if (changes_left != UINT64_MAX) --changes_left;
+        return true;
     }
     void set_name(const std::string& path, std::shared_ptr<Inode> inode) {
         auto& slot = names[path];
@@ -95,7 +104,7 @@ public:
     }
     Result<void> write_at(std::span<const ByteView> pieces, FilePos pos) override {
         std::lock_guard guard{state_->mutex};
-        if (dead()) return storage_error(EIO, "the machine crashed");
+        if (dead() || !state_->spend()) return storage_error(EIO, "the machine crashed");
         ++state_->counts.writes;
         std::string all;
         for (const ByteView piece : pieces) all.append(as_text(piece));
@@ -123,7 +132,7 @@ public:
     }
     Result<void> truncate(FilePos size) override {
         std::lock_guard guard{state_->mutex};
-        if (dead()) return storage_error(EIO, "the machine crashed");
+        if (dead() || !state_->spend()) return storage_error(EIO, "the machine crashed");
         if (state_->failing_truncates > 0) {
             --state_->failing_truncates;
             return storage_error(state_->truncate_errno, "cannot truncate file");
@@ -138,7 +147,7 @@ public:
     }
     Result<void> sync(MayBlock) override {
         std::lock_guard guard{state_->mutex};
-        if (dead()) return storage_error(EIO, "the machine crashed");
+        if (dead() || !state_->spend()) return storage_error(EIO, "the machine crashed");
         ++state_->counts.syncs;
         if (state_->failing_syncs > 0) {
             --state_->failing_syncs;
@@ -154,10 +163,11 @@ public:
         return state_->resident;
     }
     Result<void> read_ahead(MayBlock, FilePos, FilePos) const override { return {}; }
+    void drop_cached(FilePos, FilePos) const override {}
     int native_handle() const override { return -1; }
 
 private:
-    bool dead() const { return incarnation_ != state_->incarnation; }
+    bool dead() const { return incarnation_ != state_->incarnation || state_->is_dead(); }
     std::shared_ptr<State> state_;
     std::shared_ptr<Inode> inode_;
     std::uint64_t incarnation_;
@@ -190,6 +200,7 @@ Result<std::unique_ptr<File>> SimulatedFileSystem::open(const std::string& path,
     ++state_->counts.opens;
     const auto found = state_->names.find(path);
     const bool there = found != state_->names.end();
+    if (state_->is_dead()) return storage_error(EIO, "the machine crashed");
     if (state_->folders.contains(path)) return storage_error(EISDIR, "cannot open file");
     if (!there && (mode == OpenMode::read || mode == OpenMode::read_write))
         return storage_error(ENOENT, "cannot open file");
@@ -197,6 +208,7 @@ Result<std::unique_ptr<File>> SimulatedFileSystem::open(const std::string& path,
     if (!there && !state_->folders.contains(folder_of(path))) return storage_error(ENOENT, "cannot open file");
     std::shared_ptr<Inode> inode = there ? found->second : std::make_shared<Inode>();
     if (!there) {
+        if (!state_->spend()) return storage_error(EIO, "the machine crashed");
         ++state_->operation;
         state_->set_name(path, inode);
     }
@@ -233,6 +245,7 @@ Result<void> SimulatedFileSystem::create_directories(const std::string& path) {
 
 Result<void> SimulatedFileSystem::rename(const std::string& from, const std::string& to) {
     std::lock_guard guard{state_->mutex};
+    if (!state_->spend()) return storage_error(EIO, "the machine crashed");
     ++state_->operation;
     if (const auto found = state_->names.find(from); found != state_->names.end()) {
         const std::shared_ptr<Inode> inode = found->second;
@@ -261,6 +274,7 @@ Result<void> SimulatedFileSystem::rename(const std::string& from, const std::str
 Result<void> SimulatedFileSystem::remove(const std::string& path) {
     std::lock_guard guard{state_->mutex};
     if (!state_->names.contains(path)) return {};
+    if (!state_->spend()) return storage_error(EIO, "the machine crashed");
     ++state_->operation;
     state_->set_name(path, nullptr);
     return {};
@@ -278,6 +292,7 @@ Result<void> SimulatedFileSystem::remove_tree(MayBlock, const std::string& path)
 
 Result<void> SimulatedFileSystem::sync_directory(MayBlock, const std::string& path) {
     std::lock_guard guard{state_->mutex};
+    if (!state_->spend()) return storage_error(EIO, "the machine crashed");
     std::erase_if(state_->unsynced_names, [&](const auto& change) { return folder_of(change.path) == path; });
     return {};
 }
@@ -305,8 +320,18 @@ Result<std::unique_ptr<FileLock>> SimulatedFileSystem::lock(const std::string& p
 }
 
 Result<std::int64_t> SimulatedFileSystem::modified_ms(const std::string& path) {
-    if (!exists(path)) return storage_error(ENOENT, "cannot stat file");
-    return std::int64_t{0};
+    std::lock_guard guard{state_->mutex};
+    const auto found = state_->names.find(path);
+    if (found == state_->names.end()) return storage_error(ENOENT, "cannot stat file");
+    return found->second->modified_ms;
+}
+
+Result<void> SimulatedFileSystem::set_modified_ms(const std::string& path, std::int64_t ms) {
+    std::lock_guard guard{state_->mutex};
+    const auto found = state_->names.find(path);
+    if (found == state_->names.end()) return storage_error(ENOENT, "cannot set time");
+    found->second->modified_ms = ms;
+    return {};
 }
 
 namespace {
@@ -350,6 +375,7 @@ void SimulatedFileSystem::crash(std::uint64_t seed) {
     }
     state_->locks.clear();
     state_->failing_writes = state_->failing_syncs = state_->failing_truncates = 0;
+    state_->changes_left = UINT64_MAX;
     state_->open_files = 0;
     ++state_->incarnation;
 }
@@ -373,6 +399,10 @@ void SimulatedFileSystem::fail_syncs(int count, int os_errno) {
 void SimulatedFileSystem::set_capacity(std::uint64_t bytes) {
     std::lock_guard guard{state_->mutex};
     state_->capacity = bytes;
+}
+void SimulatedFileSystem::fail_after(std::uint64_t count) {
+    std::lock_guard guard{state_->mutex};
+    state_->changes_left = count;
 }
 void SimulatedFileSystem::set_resident(bool resident) {
     std::lock_guard guard{state_->mutex};

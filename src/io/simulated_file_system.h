@@ -36,7 +36,8 @@ public:
     Result<FilePos> size_of(const std::string& path) override;
     Result<Space> space(const std::string& path) override;
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
-    Result<std::int64_t> modified_ms(const std::string& path) override;
+    Result<std::int64_t> modified_ms(const std::string& path) override;  // 0 until set
+    Result<void> set_modified_ms(const std::string& path, std::int64_t ms) override;
 
     // --- faults
     // -------------------------------------------------------------------------------------------------------- The
@@ -48,6 +49,9 @@ public:
     void fail_syncs(int count, int os_errno);
     // Writes that would take all files together over this fail with ENOSPC, as much as fits being written.
     void set_capacity(std::uint64_t bytes);
+    // After `count` more changes (a write, truncation or sync, a name made, renamed or removed) everything fails with
+    // EIO, as when the machine dies there; crash() then draws what is left.
+    void fail_after(std::uint64_t count);
     // What resident() says from now on. True at first.
     void set_resident(bool resident);
 
