@@ -175,6 +175,33 @@ void RecordBatchBuilder::append_at(Offset offset, TimestampMs timestamp, std::op
     max_timestamp_ = std::max(max_timestamp_, timestamp);
 }
 
+void RecordBatchBuilder::append_copy(Offset offset, TimestampMs timestamp, const Record& record) {
+    const std::int64_t offset_delta = offset - options_.base_offset;
+    ODR_ASSERT(offset >= next_offset_ && offset_delta <= 0x7fffffff, "offset={} next={}", offset, next_offset_);
+    if (is_empty() && !options_.delete_horizon) base_timestamp_ = timestamp;
+    const auto timestamp_delta = static_cast<std::int64_t>(static_cast<std::uint64_t>(timestamp.raw()) -
+                                                           static_cast<std::uint64_t>(base_timestamp_.raw()));
+    const std::size_t body = 1 + varlong_size(timestamp_delta) + varint_size(static_cast<std::int32_t>(offset_delta)) +
+                             field_size(record.key) + field_size(record.value) + varint_size(record.header_count) +
+                             record.header_bytes.size();
+    const std::size_t before = bytes_.size();
+    bytes_.resize(before + kVarintBytesMax + body);
+
+    RecordWriter to{bytes_.data() + before};
+    to.varint(static_cast<std::int32_t>(body));
+    to.byte(0);
+    to.varlong(timestamp_delta);
+    to.varint(static_cast<std::int32_t>(offset_delta));
+    to.field(record.key);
+    to.field(record.value);
+    to.varint(record.header_count);
+    to.bytes(record.header_bytes);
+    bytes_.resize(static_cast<std::size_t>(to.position() - bytes_.data()));
+    ++record_count_;
+    next_offset_ = offset + 1;
+    max_timestamp_ = std::max(max_timestamp_, timestamp);
+}
+
 void RecordBatchBuilder::append_control(TimestampMs timestamp, ControlRecordType type, ByteView value) {
     ODR_ASSERT(options_.is_control && type != ControlRecordType::unknown, "type={}", static_cast<int>(type));
     const auto key = control_record_key(type);

@@ -121,6 +121,8 @@ public:
     // Needs: an offset above the last one, at most 2^31-1 above the base.
     void append_at(Offset offset, TimestampMs timestamp, std::optional<ByteView> key, std::optional<ByteView> value,
                    std::span<const Header> headers = {});
+    // A record of another batch, headers and all. Needs: as append_at().
+    void append_copy(Offset offset, TimestampMs timestamp, const Record& record);
     // Needs: a control batch.
     void append_control(TimestampMs timestamp, ControlRecordType type, ByteView value);
     // Needs: a control batch that is transactional and has a producer id.

@@ -84,6 +84,11 @@ struct LogConfig {
     std::int64_t local_retention_bytes_effective() const {
         return local_retention_bytes == -2 ? retention_bytes : local_retention_bytes;
     }
+    // How long the active segment may wait for its roll: records of a compacted log must become cleanable in time.
+    std::int64_t segment_ms_max() const {
+        if (!cleanup_compact || max_compaction_lag_ms <= 0 || max_compaction_lag_ms > segment_ms) return segment_ms;
+        return max_compaction_lag_ms;
+    }
     // No append may be larger than a whole segment.
     std::int32_t batch_bytes_max() const {
         return max_message_bytes < segment_bytes ? max_message_bytes : segment_bytes;
