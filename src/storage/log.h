@@ -154,6 +154,7 @@ public:
 
 private:
     friend class LogLoader;
+    friend class LogCompaction;
     explicit Log(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
@@ -167,6 +168,9 @@ struct LogEnvironment {
     std::function<void(std::string path, TimestampMs not_before)> delete_later;
     // Told of a failure of the disk under `parent_directory`. Called under a log's locks: pass it on, do not call back.
     std::function<void(const std::string& parent_directory, const Error&)> on_disk_failure;
+    // Told that a compacted log was cut at `offset`. Called under the log's maintenance lock: do not call back.
+    std::function<void(io::MayBlock, const std::string& parent_directory, const TopicPartition&, Offset)>
+        on_truncation = {};
 };
 
 struct LogOpenOptions {

@@ -123,7 +123,7 @@ bool Log::Impl::should_roll(const AppendDemand& demand, TimestampMs now) const {
     const std::int64_t waited = segment.first_timestamp >= TimestampMs{0} && demand.max_timestamp >= TimestampMs{0}
                                     ? demand.max_timestamp.raw() - segment.first_timestamp.raw()
                                     : now.raw() - segment.created.raw();
-    if (waited > settings->segment_ms - segment.roll_jitter_ms) return true;
+    if (waited > settings->segment_ms_max() - segment.roll_jitter_ms) return true;
     const auto index_bytes = static_cast<std::size_t>(settings->segment_index_bytes);
     return segment.offset_index.size() >= index_bytes / OffsetIndexEntry::kBytes ||
            segment.time_index.size() + 1 >= index_bytes / TimeIndexEntry::kBytes;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "storage/checkpoint_file.h"
+#include "storage/cleaner_checkpoints.h"
 #include "storage/log_manager.h"
 #include "storage/open_files.h"
 
@@ -45,6 +46,8 @@ struct LogManager::Impl {
     LogManagerConfig config;
     std::vector<std::unique_ptr<LogDirectory>> directories;
     std::shared_ptr<OpenFiles> open_files;
+    CleanerCheckpoints cleaner_checkpoints{
+        files, [this](const std::string& path, const Error& why) { environment().on_disk_failure(path, why); }};
     std::int64_t previous_broker_epoch = -1;
 
     mutable std::mutex mutex;  // short: what follows

@@ -154,6 +154,22 @@ struct Log::Impl {
     void remove_files(const LogSegment& segment);
     void remove_snapshots_above(Offset offset);
 
+    // --- log_cleaning.cc
+    // Segments that overlap [from, to). State lock. Kafka: LogSegments.values.
+    std::vector<SegmentPtr> segments_between(Offset from, Offset to) const;
+    // Aborted transactions that overlap [from, upper_bound), as their entries stand in the .txnindex files.
+    Result<std::vector<TxnIndexEntry>> collect_aborted(Offset from, Offset upper_bound) const;
+    // Puts `cleaned`, whose files are named *.cleaned and durable, in the place of `old`, in order. Takes the flush and
+    // the maintenance lock itself; appends and readers wait for the exchange of the pointers alone.
+    // Gives:  false when the log changed too much since: `old` is not in it any more, or it was truncated or closed.
+    // Errors: kafka_storage_error: the log is offline then, and its next start finishes or undoes the exchange.
+    Result<bool> replace_segments(io::MayBlock, const SegmentPtr& cleaned, const std::vector<SegmentPtr>& old,
+                                  std::uint64_t truncations_seen, TimestampMs now);
+    Result<void> supersede(const std::vector<SegmentPtr>& old);
+    Result<std::vector<std::string>> rename_for_exchange(const LogSegment& cleaned, const std::vector<SegmentPtr>& old);
+    bool has_in_a_row(const std::vector<SegmentPtr>& old) const;  // state lock
+    void tell_of_truncation(io::MayBlock, Offset offset);
+
     // --- log_truncate.cc; the same
     Result<void> cut_segment(io::MayBlock, const SegmentPtr& segment, Offset offset);
     Result<void> start_empty_at(Offset offset, Offset log_start);

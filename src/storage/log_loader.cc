@@ -83,13 +83,13 @@ Result<void> LogLoader::finish_interrupted_cleaning() {
         cleaned_min = std::min(cleaned_min, offset_of_file_name(file).value_or(cleaned_min));
     }
     for (const std::string& file : deleted) ODR_CHECK(remove(file));
+    // Of the files of a segment, or of a group of segments split into several, some are still .cleaned: the swap was
+    // not complete. What tells so goes last.
+    const auto incomplete = std::ranges::stable_partition(
+        swaps, [&](const std::string& file) { return offset_of_file_name(file).value_or(Offset{0}) < cleaned_min; });
+    for (const std::string& file : incomplete) ODR_CHECK(remove(file));
+    swaps.erase(incomplete.begin(), incomplete.end());
     for (const std::string& file : cleaned) ODR_CHECK(remove(file));
-    // Of a group of segments split into several, some are still .cleaned: the swap was not complete.
-    std::erase_if(swaps, [&](const std::string& file) {
-        if (offset_of_file_name(file).value_or(Offset{0}) < cleaned_min) return false;
-        (void)remove(file);
-        return true;
-    });
     Offset from{INT64_MAX}, to{INT64_MIN};
     for (const std::string& file : swaps) {
         if (!file.ends_with(".log.swap")) continue;
@@ -97,6 +97,7 @@ Result<void> LogLoader::finish_interrupted_cleaning() {
         ODR_TRY(opened, files().open(path(file), io::OpenMode::read));
         ODR_TRY(size, opened->size());
         from = std::min(from, base);
+        to = std::max(to, base + 1);  // also of a segment of which nothing is left
         HeaderWalker walk{*opened, 0, size, Access::may_wait};
         for (;;) {
             ODR_TRY(header, walk.next());
@@ -107,9 +108,15 @@ Result<void> LogLoader::finish_interrupted_cleaning() {
     std::vector<std::string> replaced;
     for (const std::string& file : names_) {
         const auto offset = offset_of_file_name(file);
-        if (offset && !file.ends_with(kSwapSuffix) && *offset >= from && *offset < to) replaced.push_back(file);
+        if (!offset || file.ends_with(kSwapSuffix) || *offset < from || *offset >= to) continue;
+        // The state of producers before a segment is the same whatever was cleaned out of it.
+        const bool stays =
+            file.ends_with(kSnapshotSuffix) && names_.contains(segment_file_name(*offset, kLogSuffix) + kSwapSuffix);
+        if (!stays) replaced.push_back(file);
     }
     for (const std::string& file : replaced) ODR_CHECK(remove(file));
+    // The log first: once it has its name nothing of the segment counts as replaced any more.
+    std::ranges::stable_partition(swaps, [](const std::string& file) { return file.ends_with(".log.swap"); });
     for (const std::string& file : swaps) {
         const std::string final_name = file.substr(0, file.size() - std::string_view{kSwapSuffix}.size());
         ODR_CHECK(files().rename(path(file), path(final_name)));

@@ -152,7 +152,9 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
         std::lock_guard state{state_mutex};
         old->index_max_timestamp();
     }
-    ODR_CHECK(write_index_blocks(old, false, may_block));
+    // A start after a crash trusts the indexes of segments that end at or below the recovery point.
+    const bool is_durable = recovery_point.load() >= base_offset.raw();
+    ODR_CHECK(write_index_blocks(old, is_durable, may_block));
     auto segment = std::make_shared<LogSegment>(base_offset, 0);
     auto file = create_files(*segment);
     if (file && base_offset == end()) {
@@ -331,6 +333,8 @@ Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
         log.folder_is_dirty = log.folder_is_dirty || folder_is_dirty;
         return {};  // what was synced may be gone; the next flush tells
     }
+    // Was the active segment sealed meanwhile, then its indexes are not durable; the next flush sees to them.
+    if (active != log.active()) up_to = std::min(up_to, active->base_offset);
     log.recovery_point.store(std::max(up_to, recovery_point()).raw(), std::memory_order_release);
     return {};
 }

@@ -34,6 +34,7 @@ LogEnvironment LogManager::Impl::environment() {
                 [this](const std::string& path, const Error& why) {
                     for (const auto& directory : directories) {
                         if (directory->path != path || directory->offline.exchange(true)) continue;
+                        cleaner_checkpoints.forget(path);
                         log::error("log directory {} is offline: {} ({})", path, why.what, std::strerror(why.os_errno));
                         std::function<void(const LogDirInfo&)> told;
                         {
@@ -42,7 +43,9 @@ LogEnvironment LogManager::Impl::environment() {
                         }
                         if (told) told({.path = path, .directory_id = directory->id, .offline = true});
                     }
-                }};
+                },
+            .on_truncation = [this](io::MayBlock may_block, const std::string& path, const TopicPartition& name,
+                                    Offset offset) { cleaner_checkpoints.truncate(may_block, path, name, offset); }};
 }
 
 LogOpenOptions LogManager::Impl::open_options(const LogDirectory& directory, const std::string& folder,
@@ -149,6 +152,7 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
     const std::string path = entry.directory->path_of(name);
     ODR_CHECK(entry.log->retire(may_block, path));
+    manager.cleaner_checkpoints.remove(may_block, entry.directory->path, topic_partition);
     const TimestampMs when{manager.clock.now().raw() + entry.log->config()->file_delete_delay_ms};
     manager.delete_later(path, when, true);
     return {};
@@ -166,8 +170,10 @@ Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition
         --entry.directory->log_count;
         manager.logs.erase(found);
     }
-    return entry.log->retire(
-        may_block, entry.directory->path_of(marked_folder_name(topic_partition, manager.random.uuid(), "-stray")));
+    const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-stray");
+    ODR_CHECK(entry.log->retire(may_block, entry.directory->path_of(name)));
+    manager.cleaner_checkpoints.remove(may_block, entry.directory->path, topic_partition);
+    return {};
 }
 
 void LogManager::update_config(const std::string& topic, std::shared_ptr<const config::LogConfig> config) {
@@ -291,6 +297,16 @@ void LogManager::checkpoint_log_start_offsets(io::MayBlock may_block) {
     impl_->write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
 }
 
+void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::string& log_dir) {
+    std::lock_guard guard{impl_->checkpoint_mutex};
+    for (const auto& directory : impl_->directories) {
+        if (directory->path != log_dir || directory->offline) continue;
+        impl_->write_checkpoint(may_block, *directory, Impl::Checkpoint::recovery_points);
+    }
+}
+
+CleanerCheckpoints& LogManager::cleaner_checkpoints() { return impl_->cleaner_checkpoints; }
+
 void LogManager::Impl::run_deletions(io::MayBlock may_block, TimestampMs now) {
     for (std::size_t i = 0; i < kDeletionsPerRun; ++i) {
         Deletion next;
@@ -311,6 +327,8 @@ void LogManager::Impl::run_retention(io::MayBlock may_block, TimestampMs now) {
     for (const auto& directory : directories) {
         if (directory->offline) continue;
         for (const Entry& entry : entries_in(*directory)) {
+            // The cleaner deletes in compacted logs, where it may be at work.
+            if (entry.log->config()->cleanup_compact) continue;
             const auto deleted = entry.log->delete_old_segments(may_block, now);
             if (deleted) continue;
             log::error("{}: retention failed: {}", entry.log->topic_partition().to_string(), deleted.error().what);

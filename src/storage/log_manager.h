@@ -15,6 +15,8 @@
 
 namespace odr::storage {
 
+class CleanerCheckpoints;
+
 // What LogManager takes from server.properties.
 struct LogManagerConfig {
     std::vector<std::string> log_dirs;
@@ -104,6 +106,9 @@ public:
     // After DeleteRecords, so that a crash does not bring back what was deleted. (Kafka leaves that to the next
     // period.)
     void checkpoint_log_start_offsets(io::MayBlock);
+    void checkpoint_recovery_points(io::MayBlock, const std::string& log_dir);
+    // Below which offset compacted logs are clean; kept right when logs are deleted or truncated.
+    CleanerCheckpoints& cleaner_checkpoints();
 
     // Flushes and closes all logs, writes checkpoints and, where nothing failed, .kafka_cleanshutdown; unlocks.
     void stop(io::MayBlock, std::int64_t broker_epoch);

@@ -228,10 +228,7 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
     for (const auto& directory : impl_->directories) {
         if (directory->offline) continue;
         impl_->load_directory(may_block, *directory, config_of, is_stray);
-        const std::string cleaner = directory->path_of(kCleanerOffsetCheckpoint);
-        if (!directory->offline && !impl_->files.exists(cleaner)) {
-            ODR_CHECK(impl_->files.replace_file(may_block, cleaner, ByteView{}));
-        }
+        if (!directory->offline) impl_->cleaner_checkpoints.load(may_block, directory->path);
         if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
     }
     const TimestampMs first{impl_->clock.now().raw() + impl_->config.log_initial_task_delay_ms};

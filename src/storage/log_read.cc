@@ -23,19 +23,32 @@ std::size_t Log::Impl::segment_index_for(Offset offset) const {
 
 Result<std::shared_ptr<io::File>> Log::Impl::file_of(const SegmentPtr& segment, SegmentFileKind kind,
                                                      Access access) const {
-    std::string path;
-    {
-        std::lock_guard state{state_mutex};
-        if (kind == SegmentFileKind::log && segment->file) return segment->file;
-        path = path_of(*segment, suffix_of(kind));
+    for (;;) {
+        std::string path;
+        {
+            std::lock_guard state{state_mutex};
+            if (segment->is_superseded) {
+                const std::shared_ptr<io::File>& file = segment->kept_open[static_cast<std::size_t>(kind)];
+                if (file) return file;
+                return fail_errno(ErrorCode::kafka_storage_error, ENOENT, "the segment has no such file");
+            }
+            if (kind == SegmentFileKind::log && segment->file) return segment->file;
+            path = path_of(*segment, suffix_of(kind));
+        }
+        const OpenFiles::Key key{segment->id, kind};
+        if (auto open = environment.open_files->find(key)) return open;
+        if (access == Access::resident_only) return fail(kNeedsDisk);
+        auto file = environment.files->open(path, io::OpenMode::read);
+        {
+            // What has the name now may be another segment's.
+            std::lock_guard state{state_mutex};
+            if (segment->is_superseded) continue;
+        }
+        if (!file) return fail(file.error());
+        std::shared_ptr<io::File> shared{std::move(*file)};
+        environment.open_files->put(key, shared);
+        return shared;
     }
-    const OpenFiles::Key key{segment->id, kind};
-    if (auto open = environment.open_files->find(key)) return open;
-    if (access == Access::resident_only) return fail(kNeedsDisk);
-    ODR_TRY(file, environment.files->open(path, io::OpenMode::read));
-    std::shared_ptr<io::File> shared{std::move(file)};
-    environment.open_files->put(key, shared);
-    return shared;
 }
 
 Result<std::uint32_t> Log::Impl::index_count(const SegmentPtr& segment, SegmentFileKind kind, Access access) const {
@@ -273,21 +286,9 @@ Result<std::vector<TxnIndexEntry>> Log::Impl::aborted_of(const SegmentPtr& segme
 Result<std::vector<AbortedTransaction>> Log::aborted_transactions(io::MayBlock, Offset from, Offset upper_bound) const {
     std::vector<AbortedTransaction> out;
     if (!impl_->may_have_aborted.load(std::memory_order_acquire)) return out;
-    std::vector<std::shared_ptr<LogSegment>> segments;
-    {
-        std::lock_guard state{impl_->state_mutex};
-        const std::size_t first = impl_->segment_index_for(from);
-        segments.assign(impl_->segments.begin() + static_cast<std::ptrdiff_t>(first), impl_->segments.end());
-    }
-    for (const auto& segment : segments) {
-        ODR_TRY(entries, impl_->aborted_of(segment));
-        for (const TxnIndexEntry& entry : entries) {
-            if (entry.last_offset >= from.raw() && entry.first_offset < upper_bound.raw()) {
-                out.push_back({ProducerId{entry.producer_id}, Offset{entry.first_offset}});
-            }
-            if (entry.last_stable_offset >= upper_bound.raw()) return out;
-        }
-    }
+    ODR_TRY(entries, impl_->collect_aborted(from, upper_bound));
+    for (const TxnIndexEntry& entry : entries)
+        out.push_back({ProducerId{entry.producer_id}, Offset{entry.first_offset}});
     return out;
 }
 

@@ -43,7 +43,8 @@ Result<Offset> Log::Impl::load_snapshot(Offset limit) {
         std::lock_guard state{state_mutex};
         producers.clear();
     }
-    while (!snapshots.empty()) {
+    // One from before the first segment says nothing of what was deleted in between.
+    while (!snapshots.empty() && *snapshots.rbegin() >= segments.front()->base_offset) {
         const Offset offset = *snapshots.rbegin();
         const std::string path = path_of(segment_file_name(offset, kSnapshotSuffix));
         const auto bytes = environment.files->read_file(path);
@@ -52,7 +53,7 @@ Result<Offset> Log::Impl::load_snapshot(Offset limit) {
             std::lock_guard append{append_mutex};
             std::lock_guard state{state_mutex};
             for (const ProducerSnapshotEntry& entry : *entries) producers.load(entry.producer_id, entry.state);
-            return std::max(offset, segments.front()->base_offset);
+            return offset;
         }
         log::warn("{}: {}; removing it", path, entries.error().what);
         ODR_CHECK(environment.files->remove(path));

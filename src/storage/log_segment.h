@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -41,6 +42,9 @@ struct LogSegment {
     LogSegment(Offset base, std::uint64_t bytes) : base_offset{base}, size{bytes} {}
 
     const Offset base_offset;
+    // A cleaned segment has taken its place, maybe under its name: who reads it still goes on with these files.
+    bool is_superseded = false;
+    std::array<std::shared_ptr<io::File>, 4> kept_open;  // by SegmentFileKind; null where there is none
     const std::uint64_t id = OpenFiles::next_segment_id();
     std::atomic<std::uint64_t> size;  // grows after the bytes are written
 
@@ -60,6 +64,7 @@ struct LogSegment {
     Offset offset_of_max_timestamp = kNoOffset;  // last offset of the batch that has it
     bool max_timestamp_known = false;
     TimestampMs first_timestamp = kNoTimestamp;  // of the first append; what segment.ms counts from
+    bool first_timestamp_known = false;          // of a sealed segment, once it was asked for
     TimestampMs created{0};
     std::int64_t roll_jitter_ms = 0;
 

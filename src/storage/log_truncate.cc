@@ -148,6 +148,7 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
     auto result = work();
     log.thaw();
     if (!result) return log.go_offline(result.error());
+    if (*result) log.tell_of_truncation(may_block, offset);
     return result;
 }
 
@@ -161,6 +162,7 @@ Result<void> Log::truncate_fully_and_start_at(io::MayBlock may_block, Offset off
     if (result) result = log.environment.files->sync_directory(may_block, directory());
     if (result) result = log.write_epochs(may_block);
     log.thaw();
+    if (result) log.tell_of_truncation(may_block, offset);
     return result;
 }
 

@@ -182,6 +182,15 @@ void ProducerStateManager::remove_expired(TimestampMs now, std::int64_t expirati
     });
 }
 
+std::unordered_map<ProducerId, LastProducerRecord> ProducerStateManager::last_records() const {
+    std::unordered_map<ProducerId, LastProducerRecord> out;
+    out.reserve(producers_.size());
+    for (const auto& [id, entry] : producers_) {
+        out.emplace(id, LastProducerRecord{entry.empty() ? kNoOffset : entry.last().last_offset, entry.producer_epoch});
+    }
+    return out;
+}
+
 std::vector<ActiveProducer> ProducerStateManager::active_producers() const {
     std::vector<ActiveProducer> out;
     for (const auto& [id, entry] : producers_) {

@@ -49,6 +49,12 @@ struct ProducerStateEntry {
     friend bool operator==(const ProducerStateEntry&, const ProducerStateEntry&) = default;
 };
 
+// The last thing an active producer left in the log. Kafka: LastRecord.
+struct LastProducerRecord {
+    Offset last_data_offset = kNoOffset;  // kNoOffset: nothing but markers
+    ProducerEpoch producer_epoch = kNoProducerEpoch;
+};
+
 // A transaction that ended. Kafka: CompletedTxn.
 struct CompletedTransaction {
     ProducerId producer_id;
@@ -105,6 +111,7 @@ public:
     // Lock: append.
     void remove_expired(TimestampMs now, std::int64_t expiration_ms);
     std::vector<ActiveProducer> active_producers() const;
+    std::unordered_map<ProducerId, LastProducerRecord> last_records() const;
     std::size_t size() const { return producers_.size(); }
     std::string encode_snapshot() const;
 

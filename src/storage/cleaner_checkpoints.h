@@ -1,0 +1,50 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "io/file_system.h"
+#include "storage/checkpoint_file.h"
+
+namespace odr::storage {
+
+// Below which offset each compacted log is clean: cleaner-offset-checkpoint, one file in each log directory.
+//
+// Owner:   LogManager, whether or not a cleaner runs. Threads: any; one lock, held over the writing of a file.
+// Errors:  a file that cannot be read counts as empty, which makes the logs wholly dirty; one that cannot be written is
+//          told to `on_failure`, and the offset is kept in memory.
+// Kafka:   the checkpoints of LogCleanerManager.
+class CleanerCheckpoints {
+public:
+    using OnFailure = std::function<void(const std::string& log_dir, const Error&)>;
+    CleanerCheckpoints(io::FileSystem& files, OnFailure on_failure)
+        : files_{files}, on_failure_{std::move(on_failure)} {}
+
+    // Reads a directory's file, or makes an empty one.
+    void load(io::MayBlock, const std::string& log_dir);
+    // A directory whose disk failed: nothing is written there any more.
+    void forget(const std::string& log_dir);
+
+    std::optional<Offset> find(const std::string& log_dir, const TopicPartition& log) const;
+    // Says nothing when `still_wanted`, asked under the lock, says no: the log was deleted meanwhile.
+    void update(io::MayBlock, const std::string& log_dir, const TopicPartition& log, Offset clean_to,
+                const std::function<bool()>& still_wanted = {});
+    // The log was cut at `offset`: what is appended from there on is dirty.
+    void truncate(io::MayBlock, const std::string& log_dir, const TopicPartition& log, Offset offset);
+    void remove(io::MayBlock, const std::string& log_dir, const TopicPartition& log);
+    // The log lives in another directory from now on.
+    void move(io::MayBlock, const std::string& from_dir, const std::string& to_dir, const TopicPartition& log);
+
+private:
+    void write(io::MayBlock, const std::string& log_dir);
+
+    io::FileSystem& files_;
+    const OnFailure on_failure_;
+    mutable std::mutex mutex_;
+    std::map<std::string, OffsetCheckpoint> by_directory_;
+};
+
+}  // namespace odr::storage
