@@ -147,6 +147,9 @@ BrokerServer::Step BrokerServer::open_directories() {
     if (!opened) return std::unexpected{reason};
     logs_ = std::move(*opened);
     services_.logs = logs_.get();
+    log_cleaner_ = std::make_unique<storage::LogCleaner>(*logs_, files_, clock_, random_,
+                                                         DynamicConfig::log_cleaner_config(*config_));
+    services_.log_cleaner = log_cleaner_.get();
     replicas_ = std::make_unique<replication::ReplicaManager>(*logs_, clock_, pool_);
     services_.replicas = replicas_.get();
     dynamic_config_ = std::make_unique<DynamicConfig>(config_, services_);
@@ -363,6 +366,7 @@ void BrokerServer::serve() {
     is_serving_ = true;
     sockets_->accept();
     background_ = std::thread{[this] { run_background(); }};
+    log_cleaner_->start();
 }
 
 // --- while it runs
@@ -414,6 +418,7 @@ void BrokerServer::stop() {
     background_wake_.notify_all();
     if (background_.joinable()) background_.join();
     if (scrubber_ != nullptr) scrubber_->stop(may_block);
+    if (log_cleaner_ != nullptr) log_cleaner_->stop();
     if (sockets_ != nullptr) sockets_->stop_accepting();
     if (controller_ != nullptr && broker_epoch_ >= 0) leave_cluster();
     if (is_serving_) groups_->stop();

@@ -28,6 +28,7 @@
 #include "server/request_memory.h"
 #include "server/services.h"
 #include "server/socket_server.h"
+#include "storage/log_cleaner.h"
 #include "storage/log_manager.h"
 #include "storage/log_scrubber.h"
 
@@ -96,6 +97,7 @@ private:
     metadata::MetadataLoader loader_;
     std::unique_ptr<storage::LogManager> logs_;
     std::unique_ptr<storage::LogScrubber> scrubber_;
+    std::unique_ptr<storage::LogCleaner> log_cleaner_;
     std::unique_ptr<replication::ReplicaManager> replicas_;
     std::unique_ptr<raft::MetadataLog> metadata_log_;
     std::unique_ptr<controller::Controller> controller_;

@@ -56,6 +56,18 @@ void DynamicConfig::on_metadata_update(const metadata::MetadataChanges& changes,
     }
 }
 
+storage::LogCleanerConfig DynamicConfig::log_cleaner_config(const config::BrokerConfig& config) {
+    storage::LogCleanerConfig out;
+    out.enable = config.get_bool("log.cleaner.enable");
+    out.threads = config.get_int("log.cleaner.threads");
+    out.dedupe_buffer_size = config.get_long("log.cleaner.dedupe.buffer.size");
+    out.dedupe_buffer_load_factor = config.get_double("log.cleaner.io.buffer.load.factor");
+    out.io_buffer_size = config.get_int("log.cleaner.io.buffer.size");
+    out.io_max_bytes_per_second = config.get_double("log.cleaner.io.max.bytes.per.second");
+    out.backoff_ms = config.get_long("log.cleaner.backoff.ms");
+    return out;
+}
+
 bool DynamicConfig::update_broker(const MetadataImage& image) {
     const metadata::ConfigurationsImage& configs = image.configs();
     const std::string self = fmt::to_string(at_start_->node_id().raw());
@@ -69,6 +81,7 @@ bool DynamicConfig::update_broker(const MetadataImage& image) {
     auto next = std::make_shared<const config::BrokerConfig>(std::move(*changed));
     auto log_defaults = std::make_shared<const config::LogConfig>(config::make_log_config(*next, {}));
     if (services_.connection_quotas != nullptr) services_.connection_quotas->update(quota_limits(*next));
+    if (services_.log_cleaner != nullptr) services_.log_cleaner->reconfigure(log_cleaner_config(*next));
     const std::lock_guard guard{mutex_};
     current_ = std::move(next);
     // A topic that sets one key takes the rest from the broker, so all configs are made anew.

@@ -9,6 +9,7 @@
 #include "base/config/log_config.h"
 #include "metadata/image_holder.h"
 #include "server/services.h"
+#include "storage/log_cleaner.h"
 
 namespace odr::server {
 
@@ -16,7 +17,7 @@ namespace odr::server {
 // Told of each new image; what changed takes effect there and then (topics' logs, connection limits).
 //
 // Owner:   the server. Threads: current() and log_config() from any, the updates on the metadata loader's.
-// Needs:   services.connection_quotas and services.logs may be null, and then nobody is told.
+// Needs:   services.connection_quotas, services.logs and services.log_cleaner may be null, and then nobody is told.
 // Kafka:   DynamicBrokerConfig, DynamicConfigPublisher.
 class DynamicConfig final : public metadata::MetadataPublisher {
 public:
@@ -34,6 +35,9 @@ public:
     void on_metadata_update(const metadata::MetadataChanges& changes,
                             const std::shared_ptr<const metadata::MetadataImage>& before,
                             const std::shared_ptr<const metadata::MetadataImage>& after) override;
+
+    // The settings of the log cleaner.
+    static storage::LogCleanerConfig log_cleaner_config(const config::BrokerConfig& config);
 
 private:
     struct CachedLogConfig {

@@ -23,8 +23,9 @@ namespace odr::raft {
 class MetadataLog;
 }
 namespace odr::storage {
+class LogCleaner;
 class LogManager;
-}
+}  // namespace odr::storage
 
 namespace odr::server {
 
@@ -44,6 +45,7 @@ struct Services {
     metadata::ImageHolder* images = nullptr;
     replication::ReplicaManager* replicas = nullptr;
     storage::LogManager* logs = nullptr;
+    storage::LogCleaner* log_cleaner = nullptr;
     raft::MetadataLog* metadata_log = nullptr;
     controller::Controller* controller = nullptr;
     coordinator::GroupCoordinator* groups = nullptr;
