@@ -140,7 +140,8 @@ struct LogCompaction::Output {
     std::vector<std::uint8_t> buffer;  // not written yet
     std::uint64_t written = 0;
     std::uint64_t written_back = 0;
-    bool is_cold = true;  // no part of what it replaces was of use to anybody of late
+    bool is_cold = true;   // no part of what it replaces was of use to anybody of late
+    bool is_same = false;  // so far everything of the only segment stays as it is: nothing is written
 };
 
 LogCompaction::LogCompaction(io::MayBlock may_block, const LogToClean& target, const Means& means)
@@ -224,7 +225,8 @@ Result<void> LogCompaction::learn_latest() {
 Result<bool> LogCompaction::learn_segment(const SegmentPtr& segment, Offset next_start,
                                           CleanedTransactions& transactions) {
     const std::uint64_t size = segment->size.load();
-    ODR_TRY(start, log().index_position(segment, target_.first_dirty, Access::may_wait));
+    const auto found = log().index_position(segment, target_.first_dirty, Access::may_wait);
+    const io::FilePos start = found ? *found : 0;
     ODR_TRY(file, log().file_of(segment, SegmentFileKind::log, Access::may_wait));
     const SegmentScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
         cold_[segment->id].look(*file, from, from + bytes, size);
@@ -329,10 +331,11 @@ Result<void> LogCompaction::clean_group(const std::vector<SegmentPtr>& segments,
     out.segment->txn_index.reset(0, {});
     const auto cleaned_path = [&](const char* suffix) { return log().path_of(*out.segment, suffix) + kCleanedSuffix; };
     const auto work = [&]() -> Result<void> {
-        ODR_TRY(file, means_.files->open(cleaned_path(kLogSuffix), io::OpenMode::truncate));
-        out.file = std::move(file);
+        out.is_same = segments.size() == 1;
+        if (!out.is_same) ODR_CHECK(open(out));
         transactions.set_index(&out.aborted);
         ODR_CHECK(write_group(segments, transactions, out));
+        if (out.is_same) return {};
         ODR_CHECK(finish(out, segments));
         ODR_TRY(is_done, log().replace_segments(may_block_, out.segment, segments, truncations_, now_));
         if (!is_done) return fail(kCleaningAborted);
@@ -340,7 +343,7 @@ Result<void> LogCompaction::clean_group(const std::vector<SegmentPtr>& segments,
     };
     const auto done = work();
     transactions.set_index(nullptr);
-    if (done || log().offline) return done;
+    if (done || log().offline || out.file == nullptr) return done;
     for (const char* suffix : {kLogSuffix, kOffsetIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
         (void)means_.files->remove(cleaned_path(suffix));
     }
@@ -379,6 +382,30 @@ Result<void> LogCompaction::write_group(const std::vector<SegmentPtr>& segments,
     return {};
 }
 
+Result<void> LogCompaction::open(Output& out) {
+    const std::string path = log().path_of(*out.segment, kLogSuffix) + kCleanedSuffix;
+    ODR_TRY(file, means_.files->open(path, io::OpenMode::truncate));
+    out.file = std::move(file);
+    return {};
+}
+
+// From `position` of the source on the cleaned segment is another: what is before it is copied.
+Result<void> LogCompaction::diverge(Output& out, const io::File& source, io::FilePos position) {
+    out.is_same = false;
+    ODR_CHECK(open(out));
+    std::vector<std::uint8_t> piece(std::min<io::FilePos>(means_.io_bytes, position));
+    while (out.written < position) {
+        const std::size_t wanted = std::min<io::FilePos>(piece.size(), position - out.written);
+        ODR_CHECK(pace(wanted));
+        ODR_TRY(got, source.read_at({piece.data(), wanted}, out.written));
+        if (got < wanted)
+            return fail(check() ? Error{ErrorCode::kafka_storage_error, 0, "a segment shrank"} : kCleaningAborted);
+        ODR_CHECK(out.file->write_at(ByteView{piece.data(), wanted}, out.written));
+        out.written += wanted;
+    }
+    return {};
+}
+
 namespace {
 
 Result<void> write_out(io::File& file, std::vector<std::uint8_t>& buffer, std::uint64_t& written) {
@@ -409,14 +436,17 @@ Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, BatchFilter
         figures_.bytes_read += (*batch)->size_in_bytes();
         const auto kept = filter.filter(**batch);
         if (!kept) return damaged(segment, scan, kept.error());
+        const bool is_untouched = *kept && (*kept)->bytes.data() == (*batch)->bytes().data();
+        if (out.is_same && !is_untouched) ODR_CHECK(diverge(out, *file, scan.position()));
         if (!*kept) continue;
         const ByteView bytes = (*kept)->bytes;
         ODR_TRY(header, record::RecordBatchHeader::parse(bytes));
         if (header.last_offset() - out.segment->base_offset > kRelativeOffsetMax) {
             return damaged(segment, scan, {ErrorCode::invalid_record, 0, "offsets too far apart for one segment"});
         }
-        out.segment->index_batch(header.last_offset(), header.max_timestamp(), out.written + out.buffer.size(),
-                                 bytes.size(), interval);
+        const io::FilePos position = out.is_same ? scan.position() : out.written + out.buffer.size();
+        out.segment->index_batch(header.last_offset(), header.max_timestamp(), position, bytes.size(), interval);
+        if (out.is_same) continue;
         out.buffer.insert(out.buffer.end(), bytes.begin(), bytes.end());
         if (out.buffer.size() < means_.io_bytes) continue;
         ODR_CHECK(pace(out.buffer.size()));
@@ -424,6 +454,10 @@ Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, BatchFilter
         if (out.written - out.written_back < kWriteBackBytes) continue;
         out.file->start_write_back(out.written_back, out.written - out.written_back);
         out.written_back = out.written;
+    }
+    if (out.is_same) {
+        ODR_TRY(aborted, log().aborted_of(segment));
+        if (aborted != out.aborted) ODR_CHECK(diverge(out, *file, size));
     }
     cold.drop_below(*file, size);
     out.is_cold = out.is_cold && cold.was_mostly_cold();

@@ -104,6 +104,8 @@ private:
     Result<std::uint64_t> index_bytes(const SegmentPtr& segment, int kind);
     Result<void> clean_group(const std::vector<SegmentPtr>& segments, CleanedTransactions& transactions);
     Result<void> write_group(const std::vector<SegmentPtr>& segments, CleanedTransactions& transactions, Output& out);
+    Result<void> open(Output& out);
+    Result<void> diverge(Output& out, const io::File& source, io::FilePos position);
     Result<void> clean_segment(const SegmentPtr& segment, BatchFilter& filter, Output& out);
     Result<void> finish(Output& out, const std::vector<SegmentPtr>& segments);
     std::unexpected<Error> damaged(const SegmentPtr& segment, const SegmentScan& scan, const Error& error);

@@ -241,6 +241,31 @@ TEST(LogCompactionTest, SmallSegmentsBecomeOneUpToTheSegmentSize) {
                        "00000000000000000006.snapshot", "00000000000000000006.timeindex", "leader-epoch-checkpoint"}));
 }
 
+TEST(LogCompactionTest, ASegmentOfWhichEverythingStaysIsNotWrittenAnew) {
+    auto settings = CompactionFixture::compacted();
+    settings.segment_bytes = 500;  // so that no two of them fit into one
+    CompactionFixture log{settings};
+    for (const std::string key : {"a", "b", "c"}) {
+        log.put({{key + "1", std::string(200, 'x')}});
+        log.put({{key + "2", std::string(200, 'x')}});
+        log.roll();
+    }
+    log.put({{"b2", "new"}});
+    log.roll();
+    const std::string untouched = log.path("00000000000000000000.log");
+    ASSERT_TRUE(log.files.set_modified_ms(untouched, 77));
+    const auto writes = log.files.counts().writes;
+    ASSERT_TRUE(log.clean());
+    EXPECT_EQ(log.files.modified_ms(untouched).value(), 77);
+    EXPECT_LT(log.files.counts().writes, writes + 8U) << "more than one segment was written";
+    EXPECT_EQ(log.figures.records_kept, 6U);
+    EXPECT_LT(log.figures.bytes_written, 400U);
+    EXPECT_EQ(log.records().size(), 6U);
+    log.files.crash(1);
+    log.open();
+    EXPECT_EQ(log.records().size(), 6U);
+}
+
 TEST(LogCompactionTest, AMapTooSmallForAllKeysCleansAsFarAsItReaches) {
     CompactionFixture log;
     log.map_bytes = 4 * OffsetMap::kBytesPerEntry;  // three keys at a load of 0.9
