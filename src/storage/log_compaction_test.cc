@@ -354,16 +354,17 @@ TEST(LogCompactionTest, ATruncationUnderTheCleanerEndsTheCleaning) {
 TEST(LogCompactionTest, AFullDiskEndsTheCleaningAndLeavesTheLogAlone) {
     CompactionFixture log;
     log.put({{"a", std::string(5'000, 'x')}});
-    log.put({{"b", std::string(5'000, 'x')}});
+    log.put({{"b", std::string(5'000, 'x')}, {"b", "last"}});
     log.roll();
     log.files.set_capacity(12'000);
     const auto cleaned = log.clean();
     ASSERT_FALSE(cleaned);
     EXPECT_EQ(cleaned.error().os_errno, ENOSPC);
     EXPECT_FALSE(log.log->is_offline());
-    EXPECT_EQ(log.records().size(), 2U);
+    EXPECT_EQ(log.records().size(), 3U);
     log.files.set_capacity(UINT64_MAX);
     EXPECT_TRUE(log.clean());
+    EXPECT_EQ(log.records().size(), 2U);
 }
 
 }  // namespace

@@ -219,6 +219,8 @@ Result<bool> write_pending(Log::Impl& log, const std::string& path, IndexFile<En
     if (sync) ODR_CHECK(file->sync(may_block));
     std::lock_guard state{log.state_mutex};
     index.mark_written(count);
+    // A .txnindex is made when its first entry is written.
+    if (count != 0 && position == 0) log.folder_is_dirty = true;
     return count != 0;
 }
 
@@ -284,7 +286,7 @@ Result<void> Log::Impl::sync_segment(io::MayBlock may_block, const SegmentPtr& s
     // looks for aborted transactions only from the recovery point on.
     if (!sealed) {
         const std::string path = path_of(*segment, kTxnIndexSuffix);
-        ODR_CHECK(write_pending(*this, path, segment->txn_index, true, false, may_block));
+        ODR_CHECK(write_pending(*this, path, segment->txn_index, true, segment->indexes_unsynced, may_block));
         return {};
     }
     if (segment->indexes_doubtful) return rebuild_indexes(may_block, segment, true);
@@ -321,6 +323,10 @@ Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
         for (const auto& segment : segments) ODR_CHECK(log.sync_segment(may_block, segment, segment != active));
         ODR_CHECK(log.write_epochs(may_block));
         if (log.topic_id_is_unsynced) ODR_CHECK(log.sync_topic_id(may_block));
+        {
+            std::lock_guard state{log.state_mutex};
+            folder_is_dirty = std::exchange(log.folder_is_dirty, false) || folder_is_dirty;
+        }
         if (folder_is_dirty) ODR_CHECK(log.environment.files->sync_directory(may_block, directory()));
         return {};
     };
