@@ -1,5 +1,8 @@
 #include "storage/log_cleaner.h"
 
+#include <atomic>
+#include <thread>
+
 #include "storage/checkpoint_file.h"
 #include "storage/cleaner_checkpoints.h"
 #include "storage/compaction_test_support.h"
@@ -194,6 +197,70 @@ TEST_F(LogCleanerTest, ADiskThatFailsTakesItsDirectoryOfflineAndTheCleanerGoesOn
     for (const LogDirInfo& directory : manager->log_dirs()) offline += directory.offline ? 1 : 0;
     EXPECT_EQ(offline, 1);
     EXPECT_FALSE(cleaner->clean_once(kMayBlock));
+}
+
+// Meant for the thread sanitizer too.
+TEST_F(LogCleanerTest, ReadersAndWritersGoOnWhileSegmentsAreExchangedUnderThem) {
+    constexpr int kAppends = 1'500;
+    compacted->segment_bytes = 3'000;
+    compacted->file_delete_delay_ms = 0;
+    compacted->min_cleanable_dirty_ratio = 0;
+    const auto log = create("orders");
+    std::atomic<bool> is_writing{true};
+    std::thread writer{[&] {
+        for (int i = 0; i < kAppends; ++i) {
+            const std::vector<KeyedRecord> records{{std::to_string(i % 20), std::string(100, 'x')}};
+            auto bytes = make_keyed_batch(records, {.timestamp = 1'000 + i});
+            std::vector<PendingAppend> pending{{.batch = *record::MutableRecordBatch::parse(bytes)}};
+            AppendDemand demand;
+            demand.add(pending[0].batch);
+            for (bool is_done = false; !is_done;) {
+                {
+                    const auto lock = log->lock_for_append();
+                    is_done = log->ready_to_append(lock, demand, clock.now());
+                    if (is_done) log->append(lock, pending, LeaderEpoch{0}, clock.now());
+                }
+                ASSERT_TRUE(is_done || log->prepare_append(kMayBlock, demand, clock.now()).has_value());
+            }
+            log->set_high_watermark(log->log_end_offset());
+        }
+        is_writing = false;
+    }};
+    std::thread reader{[&] {
+        std::uint64_t turns = 0;
+        while (is_writing || turns == 0) {
+            for (Offset next{0}; next < log->high_watermark(); ++turns) {
+                const auto plan = log->read(
+                    kMayBlock,
+                    {.from = next, .bytes_max = 700, .upper_bound = log->high_watermark(), .min_one_message = true});
+                ASSERT_TRUE(plan.has_value()) << plan.error().what;
+                const auto bytes = LogFixture::bytes_of(plan->slice);
+                record::BatchIterator walk{bytes};
+                const Offset before = next;
+                for (;;) {
+                    const auto batch = walk.next();
+                    ASSERT_TRUE(batch.has_value()) << "at offset " << next.raw();
+                    if (!*batch) break;
+                    ASSERT_GE((*batch)->last_offset(), next);
+                    ASSERT_TRUE((*batch)->is_crc_valid());
+                    next = (*batch)->next_offset();
+                }
+                ASSERT_GT(next, before);
+            }
+            ASSERT_TRUE(log->offset_for_timestamp(kMayBlock, TimestampMs{1'200}).has_value());
+        }
+    }};
+    while (is_writing) {
+        cleaner->clean_once(kMayBlock);
+        manager->run_once(kMayBlock, clock.now());
+    }
+    writer.join();
+    reader.join();
+    while (cleaner->clean_once(kMayBlock)) {
+    }
+    EXPECT_FALSE(cleaner->is_uncleanable(log->topic_partition()));
+    EXPECT_FALSE(log->is_offline());
+    EXPECT_LT(log->size_in_bytes(), 20'000U);
 }
 
 // With threads, on real time.

@@ -95,6 +95,16 @@ Refused check_thread_counts(const BrokerConfig& before, const BrokerConfig& afte
                 fmt::format("{}, value should not be greater than double the current value {}", head, old_count));
         }
     }
+    const std::int32_t cleaners = before.get_int("log.cleaner.threads");
+    const std::int64_t count = after.get_int("log.cleaner.threads");
+    if (count < cleaners / 2) {
+        return bad_request(
+            fmt::format("Log cleaner threads cannot be reduced to less than half the current value {}", cleaners));
+    }
+    if (count > std::int64_t{cleaners} * 2) {
+        return bad_request(
+            fmt::format("Log cleaner threads cannot be increased to more than double the current value {}", cleaners));
+    }
     return std::nullopt;
 }
 

@@ -155,6 +155,9 @@ TEST(Alter, ABrokerTakesOnlyWhatMayChangeAtRuntime) {
         message({}, {{"num.io.threads", "17"}}, true),
         "Dynamic thread count update validation failed for num.io.threads=17, value should not be greater than double "
         "the current value 8");
+    EXPECT_EQ(message({{"log.cleaner.threads", "2"}}, {}, false), "");
+    EXPECT_EQ(message({{"log.cleaner.threads", "3"}}, {}, false),
+              "Log cleaner threads cannot be increased to more than double the current value 1");
     EXPECT_EQ(message({{"leader.replication.throttled.rate", "1000"}}, {}, false), "");
 }
 
