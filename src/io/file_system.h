@@ -47,8 +47,6 @@ public:
     virtual bool resident(FilePos pos, FilePos length) const = 0;
     // Brings the range into the page cache.
     virtual Result<void> read_ahead(MayBlock, FilePos pos, FilePos length) const = 0;
-    // Gives the range's clean pages back to the kernel: for who reads through a file that nobody else reads.
-    virtual void drop_cached(FilePos pos, FilePos length) const = 0;
     // For sendfile; -1 for files that the kernel does not know (simulated ones).
     virtual int native_handle() const = 0;
 

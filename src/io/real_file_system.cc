@@ -102,9 +102,6 @@ public:
         }
         return {};
     }
-    void drop_cached(FilePos pos, FilePos length) const override {
-        ::posix_fadvise(fd_, static_cast<off_t>(pos), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
-    }
     int native_handle() const override { return fd_; }
 
 private:

@@ -163,7 +163,6 @@ public:
         return state_->resident;
     }
     Result<void> read_ahead(MayBlock, FilePos, FilePos) const override { return {}; }
-    void drop_cached(FilePos, FilePos) const override {}
     int native_handle() const override { return -1; }
 
 private:

@@ -162,7 +162,7 @@ Result<void> LogCompaction::pace(std::size_t bytes) {
     return {};
 }
 
-std::unexpected<Error> LogCompaction::damaged(const SegmentPtr& segment, const SegmentScan& scan, const Error& error) {
+std::unexpected<Error> LogCompaction::damaged(const SegmentPtr& segment, const CleaningScan& scan, const Error& error) {
     // What a truncation took away under the scan is no damage.
     if (const auto unchanged = check(); !unchanged) return fail(unchanged.error());
     if (is_aborted(error) || error.code == ErrorCode::kafka_storage_error) return fail(error);
@@ -228,11 +228,11 @@ Result<bool> LogCompaction::learn_segment(const SegmentPtr& segment, Offset next
     const auto found = log().index_position(segment, target_.first_dirty, Access::may_wait);
     const io::FilePos start = found ? *found : 0;
     ODR_TRY(file, log().file_of(segment, SegmentFileKind::log, Access::may_wait));
-    const SegmentScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
+    const CleaningScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
         cold_[segment->id].look(*file, from, from + bytes, size);
         return pace(bytes);
     };
-    SegmentScan scan{*file, start < size ? start : 0, size, means_.io_bytes, read_buffer_, before};
+    CleaningScan scan{*file, start < size ? start : 0, size, means_.io_bytes, read_buffer_, before};
     for (;;) {
         const auto batch = scan.next();
         if (!batch) return damaged(segment, scan, batch.error());
@@ -423,12 +423,12 @@ Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, BatchFilter
     ODR_TRY(file, log().file_of(segment, SegmentFileKind::log, Access::may_wait));
     const std::int32_t interval = log().config.load()->index_interval_bytes;
     ColdBlocks& cold = cold_[segment->id];
-    const SegmentScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
+    const CleaningScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
         cold.look(*file, from, from + bytes, size);
         cold.drop_below(*file, from);
         return pace(bytes);
     };
-    SegmentScan scan{*file, 0, size, means_.io_bytes, read_buffer_, before};
+    CleaningScan scan{*file, 0, size, means_.io_bytes, read_buffer_, before};
     for (;;) {
         const auto batch = scan.next();
         if (!batch) return damaged(segment, scan, batch.error());
@@ -490,7 +490,7 @@ Result<void> LogCompaction::finish(Output& out, const std::vector<SegmentPtr>& s
     ODR_CHECK(write_index(segment.offset_index, kOffsetIndexSuffix));
     ODR_CHECK(write_index(segment.time_index, kTimeIndexSuffix));
     ODR_CHECK(out.file->sync(may_block_));
-    if (out.is_cold && out.written != 0) out.file->drop_cached(0, out.written);
+    if (out.is_cold && out.written != 0) io::forget_cached(*out.file, 0, out.written);
     (void)means_.files->set_modified_ms(log().path_of(segment, kLogSuffix) + kCleanedSuffix,
                                         modified_ms(log(), *segments.back()));
     return {};

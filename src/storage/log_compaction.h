@@ -9,8 +9,8 @@
 
 #include "base/siphash.h"
 #include "storage/batch_filter.h"
+#include "storage/cleaning_scan.h"
 #include "storage/log.h"
-#include "storage/segment_scan.h"
 
 namespace odr::storage {
 
@@ -108,7 +108,7 @@ private:
     Result<void> diverge(Output& out, const io::File& source, io::FilePos position);
     Result<void> clean_segment(const SegmentPtr& segment, BatchFilter& filter, Output& out);
     Result<void> finish(Output& out, const std::vector<SegmentPtr>& segments);
-    std::unexpected<Error> damaged(const SegmentPtr& segment, const SegmentScan& scan, const Error& error);
+    std::unexpected<Error> damaged(const SegmentPtr& segment, const CleaningScan& scan, const Error& error);
 
     const io::MayBlock may_block_;
     const LogToClean target_;

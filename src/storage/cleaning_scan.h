@@ -31,12 +31,12 @@ private:
 // damage.
 //
 // Threads: one. Memory: the buffer given, which grows with the largest batch.
-class SegmentScan {
+class CleaningScan {
 public:
     // [start, end) of the file. `before_read` is told how much is read next, and may end the scan with an error.
     using BeforeRead = std::function<Result<void>(io::FilePos start, std::size_t bytes)>;
-    SegmentScan(const io::File& file, io::FilePos start, io::FilePos end, std::size_t read_bytes,
-                std::vector<std::uint8_t>& buffer, const BeforeRead& before_read)
+    CleaningScan(const io::File& file, io::FilePos start, io::FilePos end, std::size_t read_bytes,
+                 std::vector<std::uint8_t>& buffer, const BeforeRead& before_read)
         : file_{file},
           next_{start},
           position_{start},

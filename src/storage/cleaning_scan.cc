@@ -1,4 +1,4 @@
-#include "storage/segment_scan.h"
+#include "storage/cleaning_scan.h"
 
 #include <algorithm>
 
@@ -19,12 +19,12 @@ void ColdBlocks::drop_below(const io::File& file, io::FilePos end) {
     for (; dropped_below_ < stop; ++dropped_below_) {
         if ((dropped_below_ + 1) * kBlock > end && dropped_below_ + 1 < blocks_.size()) return;
         if (blocks_[dropped_below_] != Block::cold) continue;
-        file.drop_cached(dropped_below_ * kBlock, kBlock);
+        io::forget_cached(file, dropped_below_ * kBlock, kBlock);
         blocks_[dropped_below_] = Block::dropped;
     }
 }
 
-Result<ByteView> SegmentScan::at_least(std::size_t bytes) {
+Result<ByteView> CleaningScan::at_least(std::size_t bytes) {
     bytes = std::min<io::FilePos>(bytes, end_ - next_);
     if (next_ < window_start_ || next_ + bytes > window_start_ + window_size_) {
         const std::size_t length = std::min<io::FilePos>(std::max(bytes, read_bytes_), end_ - next_);
@@ -39,7 +39,7 @@ Result<ByteView> SegmentScan::at_least(std::size_t bytes) {
     return ByteView{buffer_.data() + skip, window_size_ - skip};
 }
 
-Result<std::optional<record::RecordBatchView>> SegmentScan::next() {
+Result<std::optional<record::RecordBatchView>> CleaningScan::next() {
     using Found = std::optional<record::RecordBatchView>;
     position_ = next_;
     if (next_ >= end_) return Found{};
