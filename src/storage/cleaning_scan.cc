@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "io/file_hints.h"
+
 namespace odr::storage {
 
 void ColdBlocks::look(const io::File& file, io::FilePos start, io::FilePos end, io::FilePos size) {

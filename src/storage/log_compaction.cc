@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "io/file_hints.h"
 #include "storage/log_impl.h"
 
 namespace odr::storage {
