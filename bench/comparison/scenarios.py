@@ -7,6 +7,8 @@ import time
 from .subjects import Failed
 from .workload import GB, Metric, RunningLoad, Workload, latency, run_load
 
+STOP_TIMEOUT_S = 600  # 100,000 logs to sync take a while
+
 
 class Start(Workload):
     name = "start"
@@ -42,6 +44,7 @@ class ManyPartitions(Workload):
         Metric("usable_s", "every partition usable after, s"),
         Metric("rss_growth_mb", "RSS growth, MB"),
         Metric("idle_cpu_percent", "idle CPU, % of a core"),
+        Metric("stop_s", "clean stop, every log synced, s"),
         Metric("restart_s", "restart until all usable, s"),
         Metric("crash_s", "restart after SIGKILL, s"),
         Metric("crash_rss_mb", "RSS then, MB"),
@@ -56,7 +59,9 @@ class ManyPartitions(Workload):
         time.sleep(scale.idle_s)
         passed = time.monotonic() - started
         report["idle_cpu_percent"] = 100 * (broker.cpu_s() - before) / passed
-        broker.stop()
+        started = time.monotonic()
+        broker.stop(STOP_TIMEOUT_S)
+        report["stop_s"] = time.monotonic() - started
         report["restart_s"] = self.usable_after(broker, words, report["records"])
         broker.kill()
         report["crash_s"] = self.usable_after(broker, words, report["records"])

@@ -158,8 +158,7 @@ std::int64_t GroupLoad::interval_ns(const Place& place) const {
 
 // Members that joined at one time would come at one time for ever.
 std::int64_t GroupLoad::spread(std::int64_t interval_ns) {
-    const auto quarter = static_cast<std::uint64_t>(interval_ns / 4);
-    return interval_ns - static_cast<std::int64_t>(random_.next() % (quarter + 1));
+    return static_cast<std::int64_t>(random_.next() % static_cast<std::uint64_t>(interval_ns));
 }
 
 Result<void> GroupLoad::take(const RequestLane::InFlight& done, protocol::Reader& body) {
