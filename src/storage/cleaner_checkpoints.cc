@@ -5,23 +5,20 @@
 namespace odr::storage {
 
 void CleanerCheckpoints::load(io::MayBlock may_block, const std::string& log_dir) {
-    const std::lock_guard guard{mutex_};
-    OffsetCheckpoint& offsets = by_directory_[log_dir];
     const std::string path = log_dir + "/" + kCleanerOffsetCheckpoint;
-    if (!files_.exists(path)) {
-        const auto made = files_.replace_file(may_block, path, ByteView{});
-        if (!made && on_failure_) on_failure_(log_dir, made.error());
-        return;
-    }
-    const auto text = files_.read_file(path);
-    if (text && text->empty()) return;
+    const bool is_there = files_.exists(path);
+    if (!is_there) tell_of_failure(log_dir, files_.replace_file(may_block, path, ByteView{}));
+    OffsetCheckpoint offsets;
+    const auto text = is_there ? files_.read_file(path) : Result<std::string>{std::string{}};
     auto decoded = text ? decode_offset_checkpoint(*text) : fail(text.error());
     if (decoded) {
         offsets = std::move(*decoded);
-    } else {
+    } else if (!text || !text->empty()) {
         log::warn("{} is of no use ({}); compacted logs there are cleaned from their start", path,
                   decoded.error().what);
     }
+    const std::lock_guard guard{mutex_};
+    by_directory_[log_dir] = std::move(offsets);
 }
 
 void CleanerCheckpoints::forget(const std::string& log_dir) {
@@ -39,29 +36,25 @@ std::optional<Offset> CleanerCheckpoints::find(const std::string& log_dir, const
 
 void CleanerCheckpoints::update(io::MayBlock may_block, const std::string& log_dir, const TopicPartition& log,
                                 Offset clean_to, const std::function<bool()>& still_wanted) {
-    const std::lock_guard guard{mutex_};
-    const auto directory = by_directory_.find(log_dir);
-    if (directory == by_directory_.end() || (still_wanted && !still_wanted())) return;
-    directory->second[log] = clean_to;
-    write(may_block, log_dir);
+    change(may_block, log_dir, [&](OffsetCheckpoint& offsets) {
+        if (still_wanted && !still_wanted()) return false;
+        offsets[log] = clean_to;
+        return true;
+    });
 }
 
 void CleanerCheckpoints::truncate(io::MayBlock may_block, const std::string& log_dir, const TopicPartition& log,
                                   Offset offset) {
-    const std::lock_guard guard{mutex_};
-    const auto directory = by_directory_.find(log_dir);
-    if (directory == by_directory_.end()) return;
-    const auto found = directory->second.find(log);
-    if (found == directory->second.end() || found->second <= offset) return;
-    found->second = offset;
-    write(may_block, log_dir);
+    change(may_block, log_dir, [&](OffsetCheckpoint& offsets) {
+        const auto found = offsets.find(log);
+        if (found == offsets.end() || found->second <= offset) return false;
+        found->second = offset;
+        return true;
+    });
 }
 
 void CleanerCheckpoints::remove(io::MayBlock may_block, const std::string& log_dir, const TopicPartition& log) {
-    const std::lock_guard guard{mutex_};
-    const auto directory = by_directory_.find(log_dir);
-    if (directory == by_directory_.end() || directory->second.erase(log) == 0) return;
-    write(may_block, log_dir);
+    change(may_block, log_dir, [&](OffsetCheckpoint& offsets) { return offsets.erase(log) != 0; });
 }
 
 void CleanerCheckpoints::move(io::MayBlock may_block, const std::string& from_dir, const std::string& to_dir,
@@ -72,12 +65,23 @@ void CleanerCheckpoints::move(io::MayBlock may_block, const std::string& from_di
     remove(may_block, from_dir, log);
 }
 
-void CleanerCheckpoints::write(io::MayBlock may_block, const std::string& log_dir) {
-    const std::string path = log_dir + "/" + kCleanerOffsetCheckpoint;
-    const std::string text = encode_offset_checkpoint(by_directory_[log_dir]);
-    const auto written = files_.replace_file(may_block, path, as_bytes(text));
+void CleanerCheckpoints::change(io::MayBlock may_block, const std::string& log_dir,
+                                const std::function<bool(OffsetCheckpoint&)>& how) {
+    Result<void> written;
+    {
+        const std::lock_guard guard{mutex_};
+        const auto directory = by_directory_.find(log_dir);
+        if (directory == by_directory_.end() || !how(directory->second)) return;
+        const std::string text = encode_offset_checkpoint(directory->second);
+        written = files_.replace_file(may_block, log_dir + "/" + kCleanerOffsetCheckpoint, as_bytes(text));
+    }
+    tell_of_failure(log_dir, written);
+}
+
+// Without the lock: who is told calls forget().
+void CleanerCheckpoints::tell_of_failure(const std::string& log_dir, const Result<void>& written) const {
     if (written) return;
-    log::error("cannot write {}: {}", path, written.error().what);
+    log::error("cannot write {}/{}: {}", log_dir, kCleanerOffsetCheckpoint, written.error().what);
     if (on_failure_) on_failure_(log_dir, written.error());
 }
 

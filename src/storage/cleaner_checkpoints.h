@@ -39,7 +39,9 @@ public:
     void move(io::MayBlock, const std::string& from_dir, const std::string& to_dir, const TopicPartition& log);
 
 private:
-    void write(io::MayBlock, const std::string& log_dir);
+    // Writes the file when `how` says that something changed.
+    void change(io::MayBlock, const std::string& log_dir, const std::function<bool(OffsetCheckpoint&)>& how);
+    void tell_of_failure(const std::string& log_dir, const Result<void>& written) const;
 
     io::FileSystem& files_;
     const OnFailure on_failure_;

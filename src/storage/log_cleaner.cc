@@ -1,6 +1,7 @@
 #include "storage/log_cleaner.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -59,6 +60,11 @@ LogCleaner::~LogCleaner() { stop(); }
 
 void LogCleaner::start() {
     const std::lock_guard threads{threads_mutex_};
+    is_started_ = true;
+    start_missing_threads();
+}
+
+void LogCleaner::start_missing_threads() {
     std::int32_t wanted = 0;
     {
         const std::lock_guard guard{mutex_};
@@ -66,7 +72,9 @@ void LogCleaner::start() {
         wanted = config_.threads;
     }
     for (std::int32_t i = 0; i < wanted; ++i) {
-        if (!threads_.contains(i)) threads_.emplace(i, std::thread{[this, i] { run_thread(i); }});
+        if (threads_.contains(i)) continue;
+        std::thread& thread = threads_.emplace(i, std::thread{[this, i] { run_thread(i); }}).first->second;
+        pthread_setname_np(thread.native_handle(), fmt::format("odr-cleaner-{}", i % 100).c_str());
     }
 }
 
@@ -91,7 +99,8 @@ void LogCleaner::reconfigure(const LogCleanerConfig& config) {
         paced_until_ns_ = 0;
     }
     changed_.notify_all();
-    start();
+    const std::lock_guard threads{threads_mutex_};
+    if (is_started_) start_missing_threads();
 }
 
 // Threads beyond the number wanted stay, asleep.

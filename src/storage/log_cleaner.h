@@ -92,6 +92,7 @@ private:
     using Lock = std::unique_lock<std::mutex>;
 
     void run_thread(std::int32_t index);
+    void start_missing_threads();  // under threads_mutex_
     bool turn(io::MayBlock, bool waits);
     // Neither taken nor paused nor damaged.
     std::vector<std::shared_ptr<Log>> compacted_logs() const;
@@ -123,6 +124,7 @@ private:
 
     std::mutex threads_mutex_;  // start, stop, reconfigure
     std::map<std::int32_t, std::thread> threads_;
+    bool is_started_ = false;
 };
 
 }  // namespace odr::storage

@@ -174,6 +174,15 @@ TEST_F(LogCleanerTest, AnImpossibleCheckpointMakesTheLogDirtyFromItsStart) {
     EXPECT_LT(log->size_in_bytes(), 200U);
 }
 
+TEST_F(LogCleanerTest, ACheckpointThatCannotBeWrittenTakesItsDirectoryOffline) {
+    const auto log = create("orders");
+    files.fail_writes(1, EIO);
+    manager->cleaner_checkpoints().update(kMayBlock, log->parent_directory(), log->topic_partition(), Offset{0});
+    for (const LogDirInfo& directory : manager->log_dirs()) {
+        EXPECT_EQ(directory.offline, directory.path == log->parent_directory());
+    }
+}
+
 TEST_F(LogCleanerTest, APausedLogIsNotCleanedUntilAllWhoPausedItResume) {
     const auto log = create("orders");
     fill(*log, 4);

@@ -14,7 +14,7 @@ namespace {
 
 using record::ControlRecordType;
 
-constexpr std::uint64_t kSeeds = 1'500;
+constexpr std::uint64_t kSeeds = 3'000;
 constexpr int kSteps = 50;
 constexpr int kProducers = 4;  // 1 and 2 are transactional, 3 idempotent, 0 neither
 constexpr int kKeys = 12;
