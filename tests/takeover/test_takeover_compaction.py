@@ -4,12 +4,13 @@ other's."""
 import random
 import re
 import shutil
+import subprocess
 
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
 
-from harness import facts
+from harness import facts, paths
 from harness.waiting import wait_until
 
 # Nothing is ever that dirty.
@@ -32,7 +33,8 @@ TOPICS = {
 def make_topics(broker):
     small = {"cleanup.policy": "compact", "segment.bytes": "1048576", "index.interval.bytes": "1000"}
     wanted = [NewTopic(name, 1, 1, config=small | own) for name, own in TOPICS.items()]
-    for future in facts.admin_client(broker).create_topics(wanted, operation_timeout=15).values():
+    admin = facts.admin_client(broker)
+    for future in admin.create_topics(wanted, operation_timeout=15).values():
         future.result(15)
 
 
@@ -167,6 +169,10 @@ def test_both_brokers_leave_the_same_records_and_each_goes_on_with_the_other_dir
         assert ours == theirs
         assert [path.name for path in segments(brokers[0], topic)] == [path.name for path in segments(brokers[1], topic)]
         index_files_are_sound(tools, brokers[1], topic)
+    for broker in brokers:
+        # Every CRC, offset, index entry, epoch and sequence.
+        done = subprocess.run([paths.ODRADEK, "log", "verify", broker.data_dir], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     # Once more, with more records, each on what the other left.
     brokers = [copy_of(factory, brokers[1], "kafka"), copy_of(factory, brokers[0], kind)]
