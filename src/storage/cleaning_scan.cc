@@ -6,12 +6,13 @@
 
 namespace odr::storage {
 
-void ColdBlocks::look(const io::File& file, io::FilePos size) {
-    if (!blocks_.empty()) return;
-    for (io::FilePos start = 0; start < size; start += kBlock) {
-        const bool is_warm = file.resident(start, 1);
-        blocks_.push_back(is_warm ? Block::warm : Block::cold);
-        cold_ += is_warm ? 0 : 1;
+void ColdBlocks::look(const io::File& file, io::FilePos start, io::FilePos end, io::FilePos size) {
+    if (blocks_.empty()) blocks_.resize((size + kBlock - 1) / kBlock, Block::unknown);
+    for (std::size_t i = start / kBlock; i < blocks_.size() && i * kBlock < end; ++i) {
+        if (blocks_[i] != Block::unknown) continue;
+        const bool warm = file.resident(i * kBlock, std::min(kBlock, size - i * kBlock));
+        blocks_[i] = warm ? Block::warm : Block::cold;
+        cold_ += warm ? 0 : 1;
     }
 }
 

@@ -14,15 +14,14 @@ class ColdBlocks {
 public:
     static constexpr io::FilePos kBlock = io::FilePos{1} << 20;
 
-    // Before a file of `size` bytes is read for the first time: all of it, for the kernel reads far ahead. A page
-    // speaks for its block.
-    void look(const io::File& file, io::FilePos size);
+    // Before [start, end) of a file of `size` bytes is read for the first time.
+    void look(const io::File& file, io::FilePos start, io::FilePos end, io::FilePos size);
     // Gives the blocks below `end` that were not in the cache back to the kernel.
     void drop_below(const io::File& file, io::FilePos end);
     bool was_mostly_cold() const { return cold_ * 2 > blocks_.size(); }
 
 private:
-    enum class Block : std::uint8_t { warm, cold, dropped };
+    enum class Block : std::uint8_t { unknown, warm, cold, dropped };
     std::vector<Block> blocks_;
     std::size_t dropped_below_ = 0;
     std::size_t cold_ = 0;

@@ -7,24 +7,30 @@ namespace odr::storage {
 void LeaderEpochCache::load(const std::vector<EpochEntry>& entries) {
     entries_.clear();
     for (const EpochEntry& entry : entries) assign(entry.epoch, entry.start_offset);
-    dirty_ = entries_ != entries;
+    mark_clean();
+    dirty_ = popped_ = entries_ != entries;
 }
 
 void LeaderEpochCache::assign(LeaderEpoch epoch, Offset start) {
     if (epoch.raw() < 0 || start.raw() < 0) return;
     if (epoch == latest() && start >= entries_.back().start_offset) return;
     while (!entries_.empty() && (entries_.back().epoch >= epoch || entries_.back().start_offset >= start)) {
-        entries_.pop_back();
+        pop();
     }
     entries_.push_back({epoch, start});
     dirty_ = true;
 }
 
+void LeaderEpochCache::pop() {
+    entries_.pop_back();
+    dirty_ = true;
+    if (clean_count_ <= entries_.size()) return;
+    clean_count_ = entries_.size();
+    popped_ = true;
+}
+
 void LeaderEpochCache::truncate_from_end(Offset end) {
-    while (!entries_.empty() && entries_.back().start_offset >= end) {
-        entries_.pop_back();
-        dirty_ = true;
-    }
+    while (!entries_.empty() && entries_.back().start_offset >= end) pop();
 }
 
 void LeaderEpochCache::truncate_from_start(Offset start) {
@@ -34,11 +40,13 @@ void LeaderEpochCache::truncate_from_start(Offset start) {
     if (covered == 0 || (covered == 1 && entries_.front().start_offset == start)) return;
     entries_.erase(entries_.begin(), entries_.begin() + (covered - 1));
     entries_.front().start_offset = start;
-    dirty_ = true;
+    dirty_ = popped_ = true;
+    clean_count_ = std::min(clean_count_, entries_.size());
 }
 
 void LeaderEpochCache::clear() {
-    dirty_ = dirty_ || !entries_.empty();
+    popped_ = dirty_ = dirty_ || !entries_.empty();
+    clean_count_ = 0;
     entries_.clear();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "base/types.h"
@@ -36,11 +37,24 @@ public:
 
     // Whether something changed since mark_clean().
     bool dirty() const { return dirty_; }
-    void mark_clean() { dirty_ = false; }
+    // The same for what a start keeps of a log that ends at `end`: an epoch without records is not worth a write.
+    bool dirty_below(Offset end) const {
+        return dirty_ && (popped_ || std::ranges::any_of(
+                                         entries_.begin() + static_cast<std::ptrdiff_t>(clean_count_), entries_.end(),
+                                         [&](const EpochEntry& entry) { return entry.start_offset < end; }));
+    }
+    void mark_clean() {
+        dirty_ = popped_ = false;
+        clean_count_ = entries_.size();
+    }
 
 private:
+    void pop();
+
     std::vector<EpochEntry> entries_;
     bool dirty_ = false;
+    bool popped_ = false;          // an entry of the file is gone
+    std::size_t clean_count_ = 0;  // so many entries are in the file
 };
 
 }  // namespace odr::storage

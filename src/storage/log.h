@@ -181,7 +181,8 @@ struct LogOpenOptions {
     Offset recovery_point{0};     // as checkpointed
     bool clean_shutdown = false;  // .kafka_cleanshutdown was there: trust the files
     TimestampMs now{0};
-    Uuid new_topic_id;  // for a log that is not there yet: its id; durable with the first flush
+    Uuid known_topic_id;  // what partition.metadata says, where it was read already
+    Uuid new_topic_id;    // for a log that is not there yet: its id; durable with the first flush
     std::int64_t transaction_timeout_max_ms = 900'000;
     std::int64_t producer_id_expiration_ms = 86'400'000;
 };

@@ -229,8 +229,10 @@ Result<bool> LogCompaction::learn_segment(const SegmentPtr& segment, Offset next
     const auto found = log().index_position(segment, target_.first_dirty, Access::may_wait);
     const io::FilePos start = found ? *found : 0;
     ODR_TRY(file, log().file_of(segment, SegmentFileKind::log, Access::may_wait));
-    cold_[segment->id].look(*file, size);
-    const CleaningScan::BeforeRead before = [&](io::FilePos, std::size_t bytes) { return pace(bytes); };
+    const CleaningScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
+        cold_[segment->id].look(*file, from, from + bytes, size);
+        return pace(bytes);
+    };
     CleaningScan scan{*file, start < size ? start : 0, size, means_.io_bytes, read_buffer_, before};
     for (;;) {
         const auto batch = scan.next();
@@ -422,8 +424,8 @@ Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, BatchFilter
     ODR_TRY(file, log().file_of(segment, SegmentFileKind::log, Access::may_wait));
     const std::int32_t interval = log().config.load()->index_interval_bytes;
     ColdBlocks& cold = cold_[segment->id];
-    cold.look(*file, size);
     const CleaningScan::BeforeRead before = [&](io::FilePos from, std::size_t bytes) {
+        cold.look(*file, from, from + bytes, size);
         cold.drop_below(*file, from);
         return pace(bytes);
     };

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "storage/checkpoint_file.h"
@@ -20,8 +21,11 @@ struct LogDirectory {
     std::atomic<bool> offline{false};
     std::size_t log_count = 0;  // under LogManager's mutex
     bool had_clean_shutdown = false;
+    std::int64_t previous_broker_epoch = -1;
     bool loaded = false;                                                   // all its logs are
     OffsetCheckpoint recovery_points, log_start_offsets, high_watermarks;  // as read at start
+    // Names that the checkpoints on the disk may speak of though their log is gone. Under LogManager's mutex.
+    std::set<TopicPartition> stale_checkpoints;
 
     std::string path_of(std::string_view name) const { return path + "/" + std::string{name}; }
 };
@@ -48,12 +52,12 @@ struct LogManager::Impl {
     std::shared_ptr<OpenFiles> open_files;
     CleanerCheckpoints cleaner_checkpoints{
         files, [this](const std::string& path, const Error& why) { environment().on_disk_failure(path, why); }};
-    std::int64_t previous_broker_epoch = -1;
 
     mutable std::mutex mutex;  // short: what follows
     std::unordered_map<TopicPartition, Entry> logs;
     std::deque<Deletion> deletions;
     std::function<void(const LogDirInfo&)> told_offline;
+    std::set<TopicPartition> refused;  // their folders could not be loaded; nothing takes their place
 
     std::mutex creation_mutex;  // one creation or deletion at a time
     std::mutex checkpoint_mutex;
@@ -73,6 +77,11 @@ struct LogManager::Impl {
     Result<MetaProperties> check_meta_properties(const LogDirectory& directory, std::string& reason);
     void read_checkpoints(LogDirectory& directory);
     void load_directory(io::MayBlock, LogDirectory& directory, const ConfigOf& config_of, const IsStray& is_stray);
+    void load_all(io::MayBlock, LogDirectory& directory,
+                  const std::vector<std::pair<std::string, TopicPartition>>& wanted, const ConfigOf& config_of,
+                  const IsStray& is_stray);
+    void take_clean_shutdown(io::MayBlock, LogDirectory& directory);
+    void note_stale_checkpoints();
     Result<void> load_one(io::MayBlock, LogDirectory& directory, const std::string& folder, const TopicPartition& name,
                           const ConfigOf& config_of, const IsStray& is_stray);
 
@@ -80,6 +89,8 @@ struct LogManager::Impl {
     enum class Checkpoint { recovery_points, log_start_offsets, high_watermarks };
     void write_checkpoint(io::MayBlock, LogDirectory& directory, Checkpoint which);
     void write_checkpoints(io::MayBlock, Checkpoint which);
+    // Before a log is made anew under a name that the checkpoints know: they would speak of it after a crash.
+    void forget_checkpoints(io::MayBlock, LogDirectory& directory, const TopicPartition& name);
     void run_deletions(io::MayBlock, TimestampMs now);
     void run_retention(io::MayBlock, TimestampMs now);
     void run_flushes(io::MayBlock, TimestampMs now);

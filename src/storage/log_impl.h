@@ -153,6 +153,8 @@ struct Log::Impl {
     void delete_files_later(const SegmentPtr& segment, TimestampMs now);
     void remove_files(const LogSegment& segment);
     void remove_snapshots_above(Offset offset);
+    // Before older segments go: nothing but this snapshot will know what producers wrote there.
+    Result<void> sync_first_snapshot(io::MayBlock);
 
     // --- log_cleaning.cc
     // Segments that overlap [from, to). State lock. Kafka: LogSegments.values.

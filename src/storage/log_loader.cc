@@ -169,7 +169,8 @@ void LogLoader::read_small_files() {
             epochs_are_lost_ = true;
         }
     }
-    if (names_.contains(kPartitionMetadata)) {
+    log_.topic_id = log_.options.known_topic_id;
+    if (log_.topic_id.is_zero() && names_.contains(kPartitionMetadata)) {
         const auto text = files().read_file(path(kPartitionMetadata), kSmallFileBytesMax);
         const auto id = text ? decode_partition_metadata(*text) : fail(text.error());
         if (id) {
@@ -207,6 +208,8 @@ Result<void> LogLoader::recover_unflushed() {
     const Offset recovery_point = log_.options.recovery_point;
     const std::size_t first = log_.segment_index_for(recovery_point);
     ODR_CHECK(check_indexes(first));
+    // Past the recovery point the batches say which epochs there were.
+    log_.epochs.truncate_from_end(recovery_point);
     std::size_t next = first;
     bool is_damage = false;
     for (; next < log_.segments.size(); ++next) {
@@ -270,9 +273,10 @@ Result<void> LogLoader::load_producers(Offset end) {
     // Snapshots at other places than segment starts are left by stops; the newest is enough.
     std::set<Offset> wanted;
     for (const auto& segment : log_.segments) wanted.insert(segment->base_offset);
+    const Offset first = log_.segments.front()->base_offset;
     if (!log_.snapshots.empty()) wanted.insert(*log_.snapshots.rbegin());
     for (auto it = log_.snapshots.begin(); it != log_.snapshots.end();) {
-        if (wanted.contains(*it) && *it <= end) {
+        if (wanted.contains(*it) && *it <= end && *it >= first) {
             ++it;
             continue;
         }

@@ -177,7 +177,7 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
         std::lock_guard state{state_mutex};
         sealed = std::move(old->file);
         old->file = nullptr;
-        old->max_timestamp_known = true;
+        if (sealed) old->max_timestamp_known = true;  // or nobody has looked
         old->offset_index.shrink();
         old->time_index.shrink();
         if (old_is_empty) segments.pop_back();
@@ -257,11 +257,24 @@ Result<void> Log::Impl::write_snapshot(Offset offset) {
         bytes = producers.encode_snapshot();
     }
     // Not synced: its CRC tells a torn one, and the batches behind an older one tell the same story.
-    ODR_TRY(file, environment.files->open(path_of(segment_file_name(offset, kSnapshotSuffix)), io::OpenMode::truncate));
+    // Never in place: a power loss could bring back what an earlier one of that name said of other batches.
+    const std::string path = path_of(segment_file_name(offset, kSnapshotSuffix));
+    ODR_CHECK(environment.files->remove(path));
+    ODR_TRY(file, environment.files->open(path, io::OpenMode::truncate));
     ODR_CHECK(file->write_at(as_bytes(bytes), 0));
     std::lock_guard state{state_mutex};
     snapshots.insert(offset);
+    folder_is_dirty = true;
     return {};
+}
+
+Result<void> Log::Impl::sync_first_snapshot(io::MayBlock may_block) {
+    const Offset first = segments.front()->base_offset;
+    if (!snapshots.contains(first)) return {};
+    ODR_TRY(file,
+            environment.files->open(path_of(segment_file_name(first, kSnapshotSuffix)), io::OpenMode::read_write));
+    ODR_CHECK(file->sync(may_block));
+    return environment.files->sync_directory(may_block, options.directory);
 }
 
 void Log::Impl::remove_snapshots_above(Offset offset) {
@@ -270,6 +283,7 @@ void Log::Impl::remove_snapshots_above(Offset offset) {
         std::lock_guard state{state_mutex};
         gone.assign(snapshots.upper_bound(offset), snapshots.end());
         snapshots.erase(snapshots.upper_bound(offset), snapshots.end());
+        folder_is_dirty = folder_is_dirty || !gone.empty();
     }
     for (const Offset snapshot : gone) {
         (void)environment.files->remove(path_of(segment_file_name(snapshot, kSnapshotSuffix)));
@@ -404,7 +418,12 @@ Result<void> Log::close(io::MayBlock may_block) {
     }
     if (active->indexes_doubtful) ODR_CHECK(log.rebuild_indexes(may_block, active, false));
     ODR_CHECK(log.write_index_blocks(active, true, may_block));
-    ODR_CHECK(log.write_epochs(may_block));
+    bool epochs_changed = false;
+    {
+        std::lock_guard state{log.state_mutex};
+        epochs_changed = log.epochs.dirty_below(log.end());
+    }
+    if (epochs_changed) ODR_CHECK(log.write_epochs(may_block));
     if (log_end_offset() > log_start_offset() && !log.snapshots.contains(log_end_offset())) {
         ODR_CHECK(log.write_snapshot(log_end_offset()));
     }
@@ -527,6 +546,7 @@ Result<std::size_t> Log::delete_old_segments(io::MayBlock may_block, TimestampMs
         log.epochs.truncate_from_start(start);
     }
     ODR_CHECK(log.write_epochs(may_block));
+    ODR_CHECK(log.sync_first_snapshot(may_block));
     for (const auto& segment : gone) log.delete_files_later(segment, now);
     log::info("{}: deleted {} segments, the log starts at {} now", topic_partition().to_string(), count, start);
     return count;

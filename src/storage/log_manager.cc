@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "storage/log_directory.h"
+#include "storage/parallel_for.h"
 
 namespace odr::storage {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::size_t kDeletionsPerRun = 64;  // paced, so that a large topic's removal does not flood the disk
 constexpr std::int64_t kExpiryIntervalMs = 600'000;
 constexpr std::int64_t kFlushCheckMs = 1'000;
+constexpr std::size_t kClosingThreads = 8;
 
 bool due(TimestampMs now, TimestampMs& next, std::int64_t interval_ms) {
     if (now < next) return false;
@@ -108,6 +110,9 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
     LogDirectory* chosen = nullptr;
     {
         std::lock_guard guard{manager.mutex};
+        if (manager.refused.contains(topic_partition)) {
+            return fail(ErrorCode::kafka_storage_error, "the folder of the log could not be loaded at start");
+        }
         for (const auto& directory : manager.directories) {
             if (directory->offline) continue;
             if (directory_id && directory->id == *directory_id) {
@@ -124,6 +129,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
     if (!manager.files.exists(folder)) {
         options.log_start_offset = options.recovery_point = Offset{0};
         options.new_topic_id = topic_id;
+        manager.forget_checkpoints(may_block, *chosen, topic_partition);
     }
     auto made = open_log(may_block, manager.environment(), std::move(options));
     if (!made) {
@@ -147,6 +153,7 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
         if (found == manager.logs.end()) return {};
         entry = found->second;
         --entry.directory->log_count;
+        entry.directory->stale_checkpoints.insert(topic_partition);
         manager.logs.erase(found);
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
@@ -168,6 +175,7 @@ Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition
         if (found == manager.logs.end()) return {};
         entry = found->second;
         --entry.directory->log_count;
+        entry.directory->stale_checkpoints.insert(topic_partition);
         manager.logs.erase(found);
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-stray");
@@ -218,7 +226,15 @@ std::vector<std::shared_ptr<Log>> LogManager::logs_in(const std::string& log_dir
 }
 
 const std::string& LogManager::cluster_id() const { return impl_->config.cluster_id; }
-std::int64_t LogManager::previous_broker_epoch() const { return impl_->previous_broker_epoch; }
+
+std::int64_t LogManager::previous_broker_epoch() const {
+    std::int64_t epoch = -1;
+    for (const auto& directory : impl_->directories) {
+        if (directory->previous_broker_epoch < 0) return -1;
+        epoch = std::max(epoch, directory->previous_broker_epoch);
+    }
+    return epoch;
+}
 
 void LogManager::on_offline(std::function<void(const LogDirInfo&)> told) {
     std::lock_guard guard{impl_->mutex};
@@ -278,6 +294,20 @@ void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& di
     const std::string text = encode_offset_checkpoint(offsets);
     const auto written = files.replace_file(may_block, directory.path_of(name), as_bytes(text));
     if (!written) environment().on_disk_failure(directory.path, written.error());
+}
+
+void LogManager::Impl::forget_checkpoints(io::MayBlock may_block, LogDirectory& directory, const TopicPartition& name) {
+    std::set<TopicPartition> stale;
+    {
+        std::lock_guard guard{mutex};
+        if (!directory.stale_checkpoints.contains(name)) return;
+        stale = directory.stale_checkpoints;
+    }
+    std::lock_guard guard{checkpoint_mutex};
+    write_checkpoint(may_block, directory, Checkpoint::recovery_points);
+    write_checkpoint(may_block, directory, Checkpoint::log_start_offsets);
+    std::lock_guard state{mutex};
+    for (const TopicPartition& each : stale) directory.stale_checkpoints.erase(each);
 }
 
 void LogManager::Impl::write_checkpoints(io::MayBlock may_block, Checkpoint which) {
@@ -372,13 +402,16 @@ void LogManager::run_once(io::MayBlock may_block, TimestampMs now) {
 }
 
 void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& directory, std::int64_t broker_epoch) {
-    bool clean = directory.loaded && !directory.offline;
-    for (const Entry& entry : entries_in(directory)) {
-        const auto closed = entry.log->close(may_block);
-        if (closed) continue;
+    std::atomic<bool> clean{directory.loaded && !directory.offline};
+    const std::vector<Entry> entries = entries_in(directory);
+    // They wait for the disk, which serves many that wait at once.
+    const auto threads = std::max<std::size_t>(kClosingThreads, config.num_recovery_threads_per_data_dir);
+    parallel_for(entries.size(), threads, [&](std::size_t i) {
+        const auto closed = entries[i].log->close(may_block);
+        if (closed) return;
         clean = false;
-        log::error("{}: closing failed: {}", entry.log->topic_partition().to_string(), closed.error().what);
-    }
+        log::error("{}: closing failed: {}", entries[i].log->topic_partition().to_string(), closed.error().what);
+    });
     if (directory.offline) return;
     for (const auto which : {Checkpoint::recovery_points, Checkpoint::log_start_offsets, Checkpoint::high_watermarks}) {
         write_checkpoint(may_block, directory, which);
@@ -392,10 +425,11 @@ void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& dir
 void LogManager::stop(io::MayBlock may_block, std::int64_t broker_epoch) {
     Impl& manager = *impl_;
     if (std::exchange(manager.stopped, true)) return;
-    for (const auto& directory : manager.directories) {
-        manager.close_directory(may_block, *directory, broker_epoch);
-        directory->lock.reset();
-    }
+    parallel_for(manager.directories.size(), manager.directories.size(), [&](std::size_t i) {
+        LogDirectory& directory = *manager.directories[i];
+        manager.close_directory(may_block, directory, broker_epoch);
+        directory.lock.reset();
+    });
 }
 
 }  // namespace odr::storage

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "storage/log_directory.h"
+#include "storage/parallel_for.h"
 
 namespace odr::storage {
 namespace {
@@ -17,16 +18,36 @@ constexpr std::string_view kMetadataTopic = "__cluster_metadata";
 constexpr std::string_view kRemoteIndexFolder = "remote-log-index-cache";
 constexpr std::int64_t kProgressEveryMs = 5'000;
 
-// Runs work(0) ... work(count - 1) on at most `threads` threads, this one among them, and waits for all.
-template <class Work>
-void parallel_for(std::size_t count, std::size_t threads, Work work) {
-    std::atomic<std::size_t> next{0};
-    const auto run = [&] {
-        for (std::size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) work(i);
+// What says that the disk cannot be trusted any more, and not that one file is not what it should be.
+bool is_failing_disk(const Error& error) {
+    switch (error.os_errno) {
+        case EIO:
+        case EROFS:
+        case ENXIO:
+        case ENODEV:
+        case EUCLEAN:
+        case ESTALE:
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+            return true;
+        default:
+            return false;
+    }
+}
+
+// The logs of a topic share its config.
+LogManager::ConfigOf remembering(const LogManager::ConfigOf& config_of) {
+    struct Known {
+        std::mutex mutex;
+        std::unordered_map<std::string, std::shared_ptr<const config::LogConfig>> configs;
     };
-    std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(run);
-    run();
+    return [known = std::make_shared<Known>(), &config_of](const std::string& topic) {
+        std::lock_guard guard{known->mutex};
+        auto& config = known->configs[topic];
+        if (!config) config = config_of(topic);
+        return config;
+    };
 }
 
 }  // namespace
@@ -141,16 +162,18 @@ Result<void> LogManager::Impl::load_one(io::MayBlock may_block, LogDirectory& di
                                         const TopicPartition& name, const ConfigOf& config_of,
                                         const IsStray& is_stray) {
     const std::string path = directory.path_of(folder);
+    LogOpenOptions options = open_options(directory, path, name, config_of(name.topic));
     if (is_stray) {
         const auto text = files.read_file(path + "/" + kPartitionMetadata);
-        const Uuid id = text ? decode_partition_metadata(*text).value_or(kZeroUuid) : kZeroUuid;
-        if (is_stray(name, id)) {
+        options.known_topic_id = text ? decode_partition_metadata(*text).value_or(kZeroUuid) : kZeroUuid;
+        if (is_stray(name, options.known_topic_id)) {
+            std::lock_guard creating{creation_mutex};  // random numbers are for one thread at a time
             const std::string marked = directory.path_of(marked_folder_name(name, random.uuid(), "-stray"));
             log::warn("{} is not wanted on this broker; renamed to {}", path, marked);
             return files.rename(path, marked);
         }
     }
-    ODR_TRY(log, open_log(may_block, environment(), open_options(directory, path, name, config_of(name.topic))));
+    ODR_TRY(log, open_log(may_block, environment(), std::move(options)));
     if (const auto found = directory.high_watermarks.find(name); found != directory.high_watermarks.end()) {
         log->set_high_watermark(found->second);
     }
@@ -165,20 +188,22 @@ Result<void> LogManager::Impl::load_one(io::MayBlock may_block, LogDirectory& di
     return {};
 }
 
+// Whether the clean shutdown file was there; it is not any more, for whoever stops while loading did not stop cleanly:
+// KAFKA-10471.
+void LogManager::Impl::take_clean_shutdown(io::MayBlock may_block, LogDirectory& directory) {
+    const std::string marker = directory.path_of(kCleanShutdown);
+    if (!files.exists(marker)) return;
+    directory.had_clean_shutdown = true;
+    const auto text = files.read_file(marker);
+    directory.previous_broker_epoch = text ? decode_clean_shutdown(*text) : -1;
+    if (const auto removed = files.remove(marker); !removed) directory.had_clean_shutdown = false;
+    (void)files.sync_directory(may_block, directory.path);
+}
+
 void LogManager::Impl::load_directory(io::MayBlock may_block, LogDirectory& directory, const ConfigOf& config_of,
                                       const IsStray& is_stray) {
     const std::int64_t started = clock.monotonic_ms();
-    const std::string marker = directory.path_of(kCleanShutdown);
-    if (files.exists(marker)) {
-        directory.had_clean_shutdown = true;
-        const auto text = files.read_file(marker);
-        previous_broker_epoch = text ? decode_clean_shutdown(*text) : -1;
-        // Whoever stops while loading did not stop cleanly: KAFKA-10471.
-        if (const auto removed = files.remove(marker); !removed) directory.had_clean_shutdown = false;
-        (void)files.sync_directory(may_block, directory.path);
-    } else {
-        previous_broker_epoch = -1;
-    }
+    take_clean_shutdown(may_block, directory);
     const auto entries = files.list(directory.path);
     if (!entries) return (void)(directory.offline = true);
     std::vector<std::pair<std::string, TopicPartition>> wanted;
@@ -202,32 +227,70 @@ void LogManager::Impl::load_directory(io::MayBlock may_block, LogDirectory& dire
                 break;
         }
     }
-    std::atomic<std::size_t> done{0};
-    std::atomic<std::int64_t> next_progress{started + kProgressEveryMs};
-    const auto threads = static_cast<std::size_t>(std::max(1, config.num_recovery_threads_per_data_dir));
-    parallel_for(wanted.size(), threads, [&](std::size_t i) {
-        const auto& [folder, name] = wanted[i];
-        if (const auto loaded = load_one(may_block, directory, folder, name, config_of, is_stray); !loaded) {
-            log::error("cannot load {}/{}: {} ({})", directory.path, folder, loaded.error().what,
-                       std::strerror(loaded.error().os_errno));
-            directory.offline = true;
-        }
-        const std::size_t finished = ++done;
-        std::int64_t due = next_progress.load();
-        const std::int64_t now = clock.monotonic_ms();
-        if (now >= due && next_progress.compare_exchange_strong(due, now + kProgressEveryMs)) {
-            log::info("{}: {} of {} logs loaded", directory.path, finished, wanted.size());
-        }
-    });
+    load_all(may_block, directory, wanted, config_of, is_stray);
     directory.loaded = !directory.offline;
     log::info("{}: loaded {} logs in {} ms{}", directory.path, wanted.size(), clock.monotonic_ms() - started,
               directory.had_clean_shutdown ? "" : ", after a stop that was not clean");
 }
 
+void LogManager::Impl::load_all(io::MayBlock may_block, LogDirectory& directory,
+                                const std::vector<std::pair<std::string, TopicPartition>>& wanted,
+                                const ConfigOf& config_of, const IsStray& is_stray) {
+    std::atomic<std::size_t> done{0};
+    std::atomic<std::int64_t> next_progress{clock.monotonic_ms() + kProgressEveryMs};
+    const auto threads = static_cast<std::size_t>(std::max(1, config.num_recovery_threads_per_data_dir));
+    parallel_for(wanted.size(), threads, [&](std::size_t i) {
+        const auto& [folder, name] = wanted[i];
+        if (directory.offline) return;
+        if (const auto loaded = load_one(may_block, directory, folder, name, config_of, is_stray); !loaded) {
+            const bool disk_fails = is_failing_disk(loaded.error());
+            log::error("cannot load {}/{}: {} ({}); {}", directory.path, folder, loaded.error().what,
+                       std::strerror(loaded.error().os_errno),
+                       disk_fails ? "the directory is offline" : "this partition is refused, the others live on");
+            if (disk_fails) directory.offline = true;
+            std::lock_guard guard{mutex};
+            refused.insert(name);
+        }
+        const std::size_t finished = ++done;
+        std::int64_t due = next_progress.load();
+        const std::int64_t now = clock.monotonic_ms();
+        if (now >= due && next_progress.compare_exchange_strong(due, now + kProgressEveryMs)) {
+            log::info("{}: {} of {} logs loaded, {} remaining", directory.path, finished, wanted.size(),
+                      wanted.size() - finished);
+        }
+    });
+}
+
+// Entries of checkpoints without a log would be taken for those of a new log of the name.
+void LogManager::Impl::note_stale_checkpoints() {
+    std::lock_guard guard{mutex};
+    for (const auto& directory : directories) {
+        for (const OffsetCheckpoint* offsets : {&directory->recovery_points, &directory->log_start_offsets}) {
+            for (const auto& [name, offset] : *offsets) {
+                if (!logs.contains(name)) directory->stale_checkpoints.insert(name);
+            }
+        }
+        if (directory->offline) continue;
+        // What they said is in the logs now.
+        directory->recovery_points.clear();
+        directory->log_start_offsets.clear();
+    }
+}
+
 Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& config_of, const IsStray& is_stray) {
+    const ConfigOf shared_config_of = remembering(config_of);
+    {
+        std::vector<std::jthread> loading;
+        for (const auto& directory : impl_->directories) {
+            if (directory->offline) continue;
+            loading.emplace_back([&, each = directory.get()] {
+                impl_->load_directory(io::MayBlock::on_own_thread(), *each, shared_config_of, is_stray);
+            });
+        }
+    }
+    impl_->note_stale_checkpoints();
     for (const auto& directory : impl_->directories) {
         if (directory->offline) continue;
-        impl_->load_directory(may_block, *directory, config_of, is_stray);
         if (!directory->offline) impl_->cleaner_checkpoints.load(may_block, directory->path);
         if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
     }

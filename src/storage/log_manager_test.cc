@@ -102,6 +102,53 @@ TEST_F(LogManagerTest, AnUnwantedLogBecomesAStrayAndADeletedOneIsRemovedInTheBac
     EXPECT_EQ(folders("-stray"), 1U);
 }
 
+TEST_F(LogManagerTest, ALogMadeAnewUnderANameIsNotHeldToTheOldOnesCheckpoints) {
+    auto manager = open({"/a"});
+    load(*manager);
+    const auto append = [&](int batches) {
+        const auto log = create(*manager, "orders");
+        for (int i = 0; i < batches; ++i) {
+            auto bytes = make_batch({.records = 10});
+            std::vector<PendingAppend> pending{{.batch = *record::MutableRecordBatch::parse(bytes),
+                                                .origin = AppendOrigin::client,
+                                                .result = AppendInfo{}}};
+            AppendDemand demand;
+            demand.add(pending[0].batch);
+            ASSERT_TRUE(log->prepare_append(kMayBlock, demand, TimestampMs{1}));
+            auto lock = log->lock_for_append();
+            log->append(lock, pending, LeaderEpoch{0}, TimestampMs{1});
+        }
+        log->set_high_watermark(log->log_end_offset());
+    };
+    append(10);
+    ASSERT_TRUE(manager->get({"orders", PartitionIndex{0}})->advance_log_start_offset(Offset{90}));
+    ASSERT_TRUE(manager->get({"orders", PartitionIndex{0}})->flush(kMayBlock));
+    manager->checkpoint_all(kMayBlock);
+    ASSERT_TRUE(manager->delete_log(kMayBlock, {"orders", PartitionIndex{0}}));
+    append(2);
+    manager.reset();
+    manager = open({"/a"});
+    load(*manager);
+    const auto log = manager->get({"orders", PartitionIndex{0}});
+    EXPECT_EQ(log->log_start_offset(), Offset{0});
+    EXPECT_EQ(log->log_end_offset(), Offset{20});
+    EXPECT_EQ(log->recovery_point(), Offset{0});
+}
+
+TEST_F(LogManagerTest, TheBrokerEpochOfBeforeIsKnownOnlyWhereEveryDirectoryStoppedCleanly) {
+    auto manager = open({"/a", "/b"});
+    load(*manager);
+    manager->stop(kMayBlock, 42);
+    manager = open({"/a", "/b"});
+    load(*manager);
+    EXPECT_EQ(manager->previous_broker_epoch(), 42);
+    manager->stop(kMayBlock, 43);
+    ASSERT_TRUE(files.remove("/a/.kafka_cleanshutdown"));
+    manager = open({"/a", "/b"});
+    load(*manager);
+    EXPECT_EQ(manager->previous_broker_epoch(), -1);
+}
+
 TEST_F(LogManagerTest, AnotherTopicOfTheSameNameIsRefused) {
     const auto manager = open({"/a"});
     load(*manager);

@@ -43,8 +43,9 @@ Result<Offset> Log::Impl::load_snapshot(Offset limit) {
         std::lock_guard state{state_mutex};
         producers.clear();
     }
-    // One from before the first segment says nothing of what was deleted in between.
-    while (!snapshots.empty() && *snapshots.rbegin() >= segments.front()->base_offset) {
+    // One from below the first segment knows nothing of what was deleted since, and would hold producers to it.
+    const Offset first = segments.front()->base_offset;
+    while (!snapshots.empty() && *snapshots.rbegin() >= first) {
         const Offset offset = *snapshots.rbegin();
         const std::string path = path_of(segment_file_name(offset, kSnapshotSuffix));
         const auto bytes = environment.files->read_file(path);
@@ -60,13 +61,14 @@ Result<Offset> Log::Impl::load_snapshot(Offset limit) {
         std::lock_guard state{state_mutex};
         snapshots.erase(offset);
     }
-    return segments.front()->base_offset;
+    return first;
 }
 
 Result<void> Log::Impl::rebuild_producers(io::MayBlock, Offset up_to) {
     ODR_TRY(from, load_snapshot(up_to));
     ODR_CHECK(replay_producers(from, up_to));
     std::lock_guard state{state_mutex};
+    producers.on_high_watermark(Offset{high_watermark.load()});  // transactions that ended below it are over
     refresh_first_unstable();
     return {};
 }

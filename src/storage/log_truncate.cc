@@ -61,13 +61,19 @@ Result<void> Log::Impl::cut_segment(io::MayBlock may_block, const SegmentPtr& se
                                         limit, [](const auto& entry) { return std::int64_t{entry.relative_offset}; }));
     ODR_CHECK(cut_index<TxnIndexEntry>(may_block, *this, path_of(*segment, kTxnIndexSuffix), segment->txn_index,
                                        offset.raw(), [](const auto& entry) { return entry.last_offset; }));
-    std::lock_guard state{state_mutex};
-    segment->max_timestamp = kNoTimestamp;
-    segment->offset_of_max_timestamp = kNoOffset;
-    if (const auto last = segment->time_index.last()) {
-        segment->note_timestamp(TimestampMs{last->timestamp}, segment->base_offset + last->relative_offset);
+    {
+        std::lock_guard state{state_mutex};
+        segment->max_timestamp = kNoTimestamp;
+        segment->offset_of_max_timestamp = kNoOffset;
+        if (const auto last = segment->time_index.last()) {
+            segment->note_timestamp(TimestampMs{last->timestamp}, segment->base_offset + last->relative_offset);
+        }
+        segment->max_timestamp_known = true;
     }
-    segment->max_timestamp_known = true;
+    // Behind the last entry there may be newer batches.
+    ODR_TRY(walked, walk_tail(segment, *file));
+    std::lock_guard state{state_mutex};
+    segment->note_timestamp(walked.newest.timestamp, walked.newest.offset);
     segment->file = nullptr;  // open_active() looks at what is left
     return {};
 }
