@@ -307,7 +307,7 @@ void Connection::end_answer(RequestContext& context, protocol::Writer& writer) {
 // --- writing
 
 void Connection::schedule_flush() {
-    if (is_flush_scheduled_ || is_blocked_) return;
+    if (is_flush_scheduled_ || is_blocked_ || is_warming_) return;
     is_flush_scheduled_ = true;
     processor_->reactor().at_end_of_turn(
         [](void* self) {
@@ -320,9 +320,9 @@ void Connection::schedule_flush() {
 }
 
 void Connection::flush() {
-    if (is_closed() || is_blocked_) return;
+    if (is_closed() || is_blocked_ || is_warming_) return;
     const std::size_t pending = output_.pending_bytes();
-    const Output::Progress progress = output_.flush(socket_);
+    const Output::Progress progress = output_.flush(socket_, processor_->reactor().now_ms());
     note_work((pending - output_.pending_bytes()) / kSentBytesPerWork);
     switch (progress) {
         case Output::Progress::done:
@@ -332,10 +332,35 @@ void Connection::flush() {
         case Output::Progress::more:
             is_blocked_ = true;
             break;  // EPOLLOUT tells when to go on
+        case Output::Progress::cold:
+            warm_up();
+            break;
         case Output::Progress::failed:
             return close("it cannot be written");
     }
     if (!is_closed()) update_interest();
+}
+
+// The pages of a slice have left the cache, or never were there: the pool reads them, so that the reactor need not
+// wait.
+void Connection::warm_up() {
+    is_warming_ = true;
+    io::Reactor& home = processor_->reactor();
+    processor_->services().pool->submit([this, &home, cold = output_.next_cold()](io::MayBlock may_block) {
+        // A failure shows again when the slice is sent.
+        (void)cold.file->read_ahead(may_block, cold.position, cold.length);
+        home.call(
+            [](void* self) {
+                auto* connection = static_cast<Connection*>(self);
+                connection->is_warming_ = false;
+                if (!connection->is_closed()) {
+                    connection->output_.note_warm(connection->processor_->reactor().now_ms());
+                    connection->flush();
+                }
+                connection->destroy_if_unused();
+            },
+            this);
+    });
 }
 
 void Connection::update_interest() {
@@ -400,7 +425,7 @@ void Connection::close(std::string_view why) {
 }
 
 void Connection::destroy_if_unused() {
-    if (!is_closed() || first_ != nullptr || is_processing_ || is_flush_scheduled_) return;
+    if (!is_closed() || first_ != nullptr || is_processing_ || is_flush_scheduled_ || is_warming_) return;
     processor_->bury(*this);
 }
 

@@ -71,6 +71,7 @@ private:
     void release_in_order();
     void schedule_flush();
     void flush();
+    void warm_up();
     void update_interest();
     void destroy_if_unused();
     void note_work(std::size_t cost);
@@ -98,6 +99,7 @@ private:
     bool is_stalled_ = false;     // kept_ holds a whole frame that may not start yet
     bool is_out_of_memory_ = false;
     bool is_blocked_ = false;  // the socket takes no more
+    bool is_warming_ = false;  // the pool reads what is to be sent next
     bool is_flush_scheduled_ = false;
     bool is_processing_ = false;  // within process(), where nothing may be destroyed
     std::int64_t last_active_ms_ = 0;

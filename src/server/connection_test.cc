@@ -187,6 +187,26 @@ TEST_F(ConnectionTest, AnAnswerLargerThanTheSocketsBufferArrivesWhole) {
     EXPECT_GT(fetched_bytes(frames(client)[5]), 4'500'000U);
 }
 
+TEST_F(ConnectionTest, AnAnswerThatIsNotInThePageCacheArrivesWhole) {
+    const Id client = connect();
+    for (int i = 0; i < 4; ++i) send_all(client, produce(i, 900'000));
+    files_.set_resident(false);
+    send_all(client, fetch(4, 0) + api_versions(5));
+    while (receive(client, 100'003)) {
+    }
+    EXPECT_EQ(answers(client), (Ids{0, 1, 2, 3, 4, 5}));
+    EXPECT_GT(fetched_bytes(frames(client)[4]), 3'600'000U);
+}
+
+TEST_F(ConnectionTest, AConnectionClosedWhileItsPagesAreReadGoesWhenTheyAre) {
+    const Id client = connect();
+    for (int i = 0; i < 4; ++i) send_all(client, produce(i, 900'000));
+    files_.set_resident(false);
+    send_all(client, fetch(4, 0));
+    disconnect(client);
+    EXPECT_EQ(quotas_.count(), 0);
+}
+
 TEST_F(ConnectionTest, AClientThatDoesNotReadIsNotServedOnAndOn) {
     const Id client = connect();
     constexpr std::int32_t kMany = 200'000;

@@ -11,10 +11,21 @@ namespace odr::server {
 
 // What waits to be written to one socket: bytes, with slices of files between them.
 //
+// A slice may wait for a slow client for longer than its pages stay in the cache, so before it goes on the kernel is
+// asked, once for kWarmBytes and then not again for kWarmMs: sending would wait for the disk.
+//
 // Threads: one.
 class Output {
 public:
-    enum class Progress { done, blocked, failed, more };  // more: gave way to others, would go on
+    enum class Progress {
+        done,
+        blocked,
+        failed,
+        more,  // gave way to others, would go on
+        cold   // what comes next is not in the page cache: read next_cold() on the pool, then note_warm()
+    };
+    static constexpr std::size_t kWarmBytes = std::size_t{1} << 20;
+    static constexpr std::int64_t kWarmMs = 1000;
 
     // Where responses are encoded to.
     protocol::Buffer& buffer() { return bytes_; }
@@ -24,7 +35,11 @@ public:
     void append(Output&& other);
 
     // Writes until the socket is full, or kBytesPerTurn.
-    Progress flush(int socket);
+    Progress flush(int socket, std::int64_t now_ms);
+    // The part of a file that is to be read before flush() goes on. Needs: flush() said cold.
+    storage::FileSlice next_cold() const;
+    // It was read: it leaves next, without asking again.
+    void note_warm(std::int64_t now_ms);
     bool empty() const { return sent_ == bytes_.size() && slices_.empty(); }
     // Not yet written, slices too.
     std::size_t pending_bytes() const { return bytes_.size() - sent_ + slice_bytes_; }
@@ -38,11 +53,13 @@ private:
     struct Slice {
         std::size_t position;
         storage::FileSlice slice;
+        std::int64_t warm_since_ms = -1;  // when slice.warm was learned; -1: when it was planned, just now
     };
 
     void forget_sent();
     Progress send_bytes(int socket, std::size_t until, std::size_t& budget);
-    Progress send_slice(int socket, std::size_t& budget);
+    Progress send_slice(int socket, std::size_t& budget, std::int64_t now_ms);
+    static bool make_sure_of_warmth(Slice& next, std::int64_t now_ms);
     Progress copy_slice(int socket, Slice& next, std::size_t& budget);
 
     protocol::Buffer bytes_;

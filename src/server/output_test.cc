@@ -35,10 +35,10 @@ protected:
         for (std::size_t i = 0; i < n; ++i) at[i] = pattern(added_++);
     }
     void add_slice(std::size_t n) {
-        output_.add_slice(output_.buffer().size(), {.file = file_, .position = added_ % 251, .length = n});
+        output_.add_slice(output_.buffer().size(), {.file = file_, .position = added_ % 251, .length = n, .warm = n});
         added_ += n;
     }
-    bool flush() { return output_.flush(ends_[0]) == Output::Progress::done; }
+    bool flush() { return output_.flush(ends_[0], now_ms_) == Output::Progress::done; }
     void receive(std::size_t bytes_max) {
         std::vector<std::uint8_t> window(bytes_max);
         const ssize_t n = ::recv(ends_[1], window.data(), window.size(), 0);
@@ -51,6 +51,7 @@ protected:
     Output output_;
     std::size_t added_ = 0;
     std::size_t received_ = 0;
+    std::int64_t now_ms_ = 1000;
 };
 
 TEST_F(OutputTest, BytesAndSlicesLeaveInTheirOrderHoweverFullTheSocketIs) {
@@ -100,6 +101,38 @@ TEST_F(OutputTest, AnotherOutputComesBehindWithItsSlices) {
     EXPECT_TRUE(flush());
     receive(100);
     EXPECT_EQ(received_, 25U);
+}
+
+TEST_F(OutputTest, WhatWasWarmWhenItWasPlannedLeavesWithoutAQuestion) {
+    files_.set_resident(false);
+    add_slice(5000);
+    EXPECT_TRUE(flush());
+    EXPECT_EQ(files_.counts().resident_questions, 0u);
+}
+
+TEST_F(OutputTest, WhatIsColdIsNotSentUntilItHasBeenRead) {
+    files_.set_resident(false);
+    add_bytes(10);
+    output_.add_slice(output_.buffer().size(), {.file = file_, .position = added_ % 251, .length = 5000, .warm = 1000});
+    added_ += 5000;
+    EXPECT_EQ(output_.flush(ends_[0], now_ms_), Output::Progress::cold);
+    const storage::FileSlice cold = output_.next_cold();
+    EXPECT_EQ(cold.position, 10u + 1000u);
+    EXPECT_EQ(cold.length, 4000u);
+    output_.note_warm(now_ms_);
+    EXPECT_TRUE(flush());
+    receive(10'000);
+    EXPECT_EQ(received_, 5010u);
+}
+
+TEST_F(OutputTest, AClientThatIsSlowLetsPagesGrowColdAgain) {
+    add_slice(90'000);
+    while (output_.flush(ends_[0], now_ms_) != Output::Progress::blocked) add_slice(90'000);
+    files_.set_resident(false);
+    receive(50'000);
+    EXPECT_EQ(output_.flush(ends_[0], now_ms_ + Output::kWarmMs), Output::Progress::blocked) << "it was warm just now";
+    receive(50'000);
+    EXPECT_EQ(output_.flush(ends_[0], now_ms_ + Output::kWarmMs + 1), Output::Progress::cold);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ struct FileSlice {
     std::shared_ptr<const io::File> file;  // null only when length is 0
     io::FilePos position = 0;
     std::size_t length = 0;
+    std::size_t warm = 0;  // so much from `position` was in the page cache when the slice was made
 
     bool empty() const { return length == 0; }
 };

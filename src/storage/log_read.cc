@@ -230,7 +230,7 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Access access) cons
         if (access == Access::resident_only && !file->resident(first.position, length)) return fail(kNeedsDisk);
         at.file = file;
     }
-    out.slice = {.file = std::move(at.file), .position = first.position, .length = length};
+    out.slice = {.file = std::move(at.file), .position = first.position, .length = length, .warm = length};
     return out;
 }
 
@@ -249,6 +249,7 @@ Result<ReadPlan> Log::read(io::MayBlock may_block, const ReadRequest& request, s
     if (plan->slice.length != 0) {
         const auto length = std::min<std::size_t>(plan->slice.length, read_ahead_bytes_max);
         ODR_CHECK(plan->slice.file->read_ahead(may_block, plan->slice.position, length));
+        plan->slice.warm = length;
     }
     return std::move(*plan);
 }
