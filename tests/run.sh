@@ -8,7 +8,7 @@
 #   --with-coordinators      also what needs the transaction coordinator
 #   -- ...                   the rest goes to pytest
 #
-# Suites: wire groups tools java clients startup takeover crash log bulk
+# Suites: wire groups tools java clients startup takeover disks crash log bulk
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA,
 #   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 300: the long form), ODRADEK_GROUP_CRASH_ROUNDS
 set -uo pipefail
@@ -23,11 +23,12 @@ declare -A PATHS=(
     [clients]="interop/test_other_clients.py"
     [startup]="startup"
     [takeover]="takeover"
+    [disks]="disks"
     [crash]="crash"
     [bulk]="interop/test_bulk.py"
     [log]="log"
 )
-ORDER=(startup wire tools java clients groups takeover crash log bulk)
+ORDER=(startup wire tools java clients groups takeover disks crash log bulk)
 
 usage() { printf '%s\n' "$HELP"; }
 

@@ -69,6 +69,11 @@ struct Space {
     std::uint64_t usable_bytes;  // for this user
 };
 
+struct PartRemoved {
+    FilePos bytes;  // freed now
+    bool removed;   // the file is gone
+};
+
 // The files of the machine, or simulated ones. Paths are absolute or relative to the working directory.
 //
 // Threads: any.
@@ -84,6 +89,9 @@ public:
     virtual Result<void> rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
     virtual Result<void> remove(const std::string& path) = 0;                         // no error when missing
     virtual Result<void> remove_tree(MayBlock, const std::string& path) = 0;
+    // Takes at most `bytes_max` off the end of a file, and removes it with the last of them. No error when missing.
+    // Errors: EBUSY when somebody has a larger file open: what they read would vanish under them.
+    virtual Result<PartRemoved> remove_part(MayBlock, const std::string& path, FilePos bytes_max) = 0;
     virtual Result<void> sync_directory(MayBlock, const std::string& path) = 0;
     virtual Result<FilePos> size_of(const std::string& path) = 0;
     virtual Result<Space> space(const std::string& path) = 0;

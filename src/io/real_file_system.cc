@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -219,6 +220,7 @@ public:
         if (error) return storage_error(error.value(), "cannot remove folder");
         return {};
     }
+    Result<PartRemoved> remove_part(MayBlock, const std::string& path, FilePos bytes_max) override;
     Result<void> sync_directory(MayBlock, const std::string& path) override {
         const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0) return storage_error(errno, "cannot open folder");
@@ -297,6 +299,37 @@ Result<std::vector<DirectoryEntry>> RealFileSystem::list(const std::string& dire
     ::close(fd);
     if (failed != 0) return storage_error(failed, "cannot list folder");
     return out;
+}
+
+// Whether nobody else has the file open. The kernel answers: it grants a lease for writing only then.
+// Gives: 0; EBUSY when somebody has; another errno where the file system knows no leases.
+int take_alone(int fd) {
+    // Whoever opens the file while it is leased makes the kernel signal its holder; this signal is ignored by default.
+    ::fcntl(fd, F_SETSIG, SIGURG);
+    if (::fcntl(fd, F_SETLEASE, F_WRLCK) == 0) return 0;
+    return errno == EAGAIN ? EBUSY : errno;
+}
+
+Result<PartRemoved> RealFileSystem::remove_part(MayBlock, const std::string& path, FilePos bytes_max) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) return PartRemoved{.bytes = 0, .removed = true};
+    struct stat info{};
+    int failed = fd < 0 || ::fstat(fd, &info) != 0 ? errno : 0;
+    const auto size = static_cast<FilePos>(info.st_size);
+    bool in_parts = failed == 0 && size > bytes_max;
+    if (in_parts) {
+        const int alone = take_alone(fd);
+        if (alone == EBUSY) failed = alone;
+        // Without leases nobody can tell, and it goes whole.
+        if (alone != 0) in_parts = false;
+        if (alone == 0 && ::ftruncate(fd, static_cast<off_t>(size - bytes_max)) != 0) failed = errno;
+    }
+    if (fd >= 0) ::close(fd);
+    if (failed == EBUSY) return storage_error(EBUSY, "the file is open");
+    if (in_parts && failed == 0) return PartRemoved{.bytes = bytes_max, .removed = false};
+    // What cannot be opened or cut can perhaps still be unlinked.
+    ODR_CHECK(remove(path));
+    return PartRemoved{.bytes = size, .removed = true};
 }
 
 }  // namespace

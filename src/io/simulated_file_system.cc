@@ -48,6 +48,7 @@ struct SimulatedFileSystem::State {
     std::uint64_t incarnation = 0;  // files opened before the last crash are dead
     std::uint64_t capacity = UINT64_MAX;
     bool resident = true;
+    std::function<std::int64_t(const std::string&)> modified;
     int failing_writes = 0, write_errno = 0;
     std::size_t kept_bytes = 0;
     int failing_truncates = 0, truncate_errno = 0;
@@ -85,9 +86,11 @@ public:
     SimulatedFile(std::shared_ptr<State> state, std::shared_ptr<Inode> inode)
         : state_{std::move(state)}, inode_{std::move(inode)}, incarnation_{state_->incarnation} {
         ++state_->open_files;
+        ++inode_->opens;
     }
     ~SimulatedFile() override {
         std::lock_guard guard{state_->mutex};
+        --inode_->opens;
         if (incarnation_ == state_->incarnation) --state_->open_files;
     }
     SimulatedFile(const SimulatedFile&) = delete;
@@ -289,6 +292,22 @@ Result<void> SimulatedFileSystem::remove_tree(MayBlock, const std::string& path)
     return {};
 }
 
+Result<PartRemoved> SimulatedFileSystem::remove_part(MayBlock, const std::string& path, FilePos bytes_max) {
+    std::lock_guard guard{state_->mutex};
+    const auto found = state_->names.find(path);
+    if (found == state_->names.end()) return PartRemoved{.bytes = 0, .removed = true};
+    Inode& inode = *found->second;
+    const FilePos size = inode.bytes.size();
+    if (size > bytes_max) {
+        if (inode.opens != 0) return storage_error(EBUSY, "the file is open");
+        inode.bytes.resize(size - bytes_max);
+        return PartRemoved{.bytes = bytes_max, .removed = false};
+    }
+    ++state_->operation;
+    state_->set_name(path, nullptr);
+    return PartRemoved{.bytes = size, .removed = true};
+}
+
 Result<void> SimulatedFileSystem::sync_directory(MayBlock, const std::string& path) {
     std::lock_guard guard{state_->mutex};
     if (!state_->spend()) return storage_error(EIO, "the machine crashed");
@@ -319,10 +338,16 @@ Result<std::unique_ptr<FileLock>> SimulatedFileSystem::lock(const std::string& p
 }
 
 Result<std::int64_t> SimulatedFileSystem::modified_ms(const std::string& path) {
-    std::lock_guard guard{state_->mutex};
-    const auto found = state_->names.find(path);
-    if (found == state_->names.end()) return storage_error(ENOENT, "cannot stat file");
-    return found->second->modified_ms;
+    std::function<std::int64_t(const std::string&)> answer;
+    std::int64_t stored_ms = 0;
+    {
+        std::lock_guard guard{state_->mutex};
+        const auto found = state_->names.find(path);
+        if (found == state_->names.end()) return storage_error(ENOENT, "cannot stat file");
+        stored_ms = found->second->modified_ms;
+        answer = state_->modified;
+    }
+    return answer ? answer(path) : stored_ms;
 }
 
 Result<void> SimulatedFileSystem::set_modified_ms(const std::string& path, std::int64_t ms) {
@@ -403,6 +428,12 @@ void SimulatedFileSystem::fail_after(std::uint64_t count) {
     std::lock_guard guard{state_->mutex};
     state_->changes_left = count;
 }
+
+void SimulatedFileSystem::set_modified(std::function<std::int64_t(const std::string&)> answer) {
+    std::lock_guard guard{state_->mutex};
+    state_->modified = std::move(answer);
+}
+
 void SimulatedFileSystem::set_resident(bool resident) {
     std::lock_guard guard{state_->mutex};
     state_->resident = resident;

@@ -32,6 +32,7 @@ public:
     Result<void> rename(const std::string& from, const std::string& to) override;
     Result<void> remove(const std::string& path) override;
     Result<void> remove_tree(MayBlock, const std::string& path) override;
+    Result<PartRemoved> remove_part(MayBlock, const std::string& path, FilePos bytes_max) override;
     Result<void> sync_directory(MayBlock, const std::string& path) override;
     Result<FilePos> size_of(const std::string& path) override;
     Result<Space> space(const std::string& path) override;
@@ -52,6 +53,8 @@ public:
     // After `count` more changes (a write, truncation or sync, a name made, renamed or removed) everything fails with
     // EIO, as when the machine dies there; crash() then draws what is left.
     void fail_after(std::uint64_t count);
+    // Answers modified_ms() for a path, where set. May use the files: what others do while one asks.
+    void set_modified(std::function<std::int64_t(const std::string&)> answer);
     // What resident() says from now on. True at first.
     void set_resident(bool resident);
 

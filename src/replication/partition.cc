@@ -120,7 +120,9 @@ void Partition::commit() {
         }
         // From here on the appends may resume their requests, which may append again.
         if (!open) {
-            refuse(first, Error{.code = ErrorCode::not_leader_or_follower, .what = "the partition is being closed"});
+            const bool is_offline = log_->is_offline();
+            refuse(first, Error{.code = is_offline ? ErrorCode::kafka_storage_error : ErrorCode::not_leader_or_follower,
+                                .what = "the partition is being closed"});
         } else if (summary.needs_flush) {
             flush_then_finish(first);
         } else {

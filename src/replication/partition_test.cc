@@ -167,6 +167,16 @@ TEST_F(PartitionTest, AClosedPartitionRefusesAppends) {
     EXPECT_EQ(partition_->log().log_end_offset(), Offset{0});
 }
 
+TEST_F(PartitionTest, APartitionWhoseDirectoryFailedSaysSo) {
+    partition_->log().set_offline();
+    Request& before = append({1});
+    settle();
+    partition_->close();
+    Request& late = append({1});
+    settle();
+    EXPECT_EQ(before.told + late.told, "!KAFKA_STORAGE_ERROR !KAFKA_STORAGE_ERROR ");
+}
+
 TEST_F(PartitionTest, OneBadBatchDoesNotSpoilItsNeighbours) {
     append({1});
     settle();

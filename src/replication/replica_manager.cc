@@ -8,6 +8,9 @@ Result<std::shared_ptr<Partition>> ReplicaManager::become_leader(io::MayBlock ma
                                                                  const LeaderAssignment& assignment) {
     const TopicIdPartition key{assignment.topic_id, assignment.topic_partition.partition};
     if (auto known = find(key)) {
+        if (known->log().is_offline()) {
+            return fail(ErrorCode::kafka_storage_error, "the partition's log directory is offline");
+        }
         known->become_leader(assignment.leader_epoch);
         return known;
     }
@@ -50,6 +53,14 @@ std::vector<std::shared_ptr<Partition>> ReplicaManager::all() const {
         for (const auto& [key, partition] : shard.partitions) out.push_back(partition);
     }
     return out;
+}
+
+void ReplicaManager::close_offline() {
+    for (const std::shared_ptr<Partition>& partition : all()) {
+        if (!partition->log().is_offline() || !partition->is_open()) continue;
+        partition->close();
+        removals_.fetch_add(1, std::memory_order_release);
+    }
 }
 
 void ReplicaManager::close_all() {

@@ -63,6 +63,9 @@ public:
     std::vector<std::shared_ptr<Partition>> all() const;
     // Grows with each partition that remove() took away.
     std::uint64_t removals() const { return removals_.load(std::memory_order_acquire); }
+    // Closes the partitions whose log went offline with its directory. They stay, so that their requests hear
+    // kafka_storage_error, and are not led again before a restart.
+    void close_offline();
     // Before the broker stops: nothing is appended any more, waiting fetches are answered.
     void close_all();
     storage::LogManager& logs() const { return logs_; }

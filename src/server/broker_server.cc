@@ -152,6 +152,14 @@ BrokerServer::Step BrokerServer::open_directories() {
     services_.log_cleaner = log_cleaner_.get();
     replicas_ = std::make_unique<replication::ReplicaManager>(*logs_, clock_, pool_);
     services_.replicas = replicas_.get();
+    log_directories_ = std::make_unique<LogDirectories>(
+        *logs_, *replicas_, images_, clock_,
+        LogDirectories::Options{.self = config_->node_id(),
+                                .metadata_log_dir = config_->metadata_log_dir(),
+                                .failure_timeout_ms = config_->get_long("log.dir.failure.timeout.ms")},
+        on_fatal_);
+    log_directories_->update(*config_);
+    services_.log_directories = log_directories_.get();
     dynamic_config_ = std::make_unique<DynamicConfig>(config_, services_);
     services_.dynamic_config = dynamic_config_.get();
     local_partitions_ = std::make_unique<LocalPartitions>(*replicas_, *dynamic_config_, pool_, config_->node_id());
@@ -362,20 +370,22 @@ void BrokerServer::start_scrubber() {
 
 void BrokerServer::serve() {
     start_scrubber();
+    log_directories_->start(*controller_, BrokerEpoch{broker_epoch_});
     sockets_->start();
     is_serving_ = true;
     sockets_->accept();
-    background_ = std::thread{[this] { run_background(); }};
+    background_ = std::thread{[this] { run_background(&BrokerServer::background_turn); }};
+    removal_ = std::thread{[this] { run_background(&BrokerServer::remove_deleted_files); }};
     log_cleaner_->start();
 }
 
 // --- while it runs
 
-void BrokerServer::run_background() {
+void BrokerServer::run_background(void (BrokerServer::*turn)()) {
     std::unique_lock guard{background_mutex_};
     while (!background_wake_.wait_for(guard, kBackgroundTurn, [this] { return is_stopping_; })) {
         guard.unlock();
-        background_turn();
+        (this->*turn)();
         guard.lock();
     }
 }
@@ -386,6 +396,8 @@ void BrokerServer::scrub() {
         pool_.submit([this, i](io::MayBlock may_block) { scrubber_->run_slice(may_block, i); });
     }
 }
+
+void BrokerServer::remove_deleted_files() { logs_->remove_deleted_files(io::MayBlock::on_own_thread(), clock_.now()); }
 
 void BrokerServer::background_turn() {
     const io::MayBlock may_block = io::MayBlock::on_own_thread();
@@ -416,9 +428,12 @@ void BrokerServer::stop() {
         if (std::exchange(is_stopping_, true)) return;
     }
     background_wake_.notify_all();
-    if (background_.joinable()) background_.join();
+    for (std::thread* each : {&background_, &removal_}) {
+        if (each->joinable()) each->join();
+    }
     if (scrubber_ != nullptr) scrubber_->stop(may_block);
     if (log_cleaner_ != nullptr) log_cleaner_->stop();
+    if (log_directories_ != nullptr) log_directories_->stop();
     if (sockets_ != nullptr) sockets_->stop_accepting();
     if (controller_ != nullptr && broker_epoch_ >= 0) leave_cluster();
     if (is_serving_) groups_->stop();

@@ -23,6 +23,7 @@
 #include "server/dynamic_config.h"
 #include "server/fetch_session.h"
 #include "server/local_partitions.h"
+#include "server/log_directories.h"
 #include "server/partition_reports.h"
 #include "server/producer_ids.h"
 #include "server/request_memory.h"
@@ -73,10 +74,11 @@ private:
     Step register_broker();
     Step unfence_broker();
     void serve();
-    void run_background();
+    void run_background(void (BrokerServer::*turn)());
     void background_turn();
     void start_scrubber();
     void scrub();
+    void remove_deleted_files();
     std::optional<Uuid> metadata_directory_id() const;
     std::vector<metadata::Endpoint> endpoints(const std::vector<config::Listener>& advertised) const;
     void leave_cluster();
@@ -99,6 +101,7 @@ private:
     std::unique_ptr<storage::LogScrubber> scrubber_;
     std::unique_ptr<storage::LogCleaner> log_cleaner_;
     std::unique_ptr<replication::ReplicaManager> replicas_;
+    std::unique_ptr<LogDirectories> log_directories_;
     std::unique_ptr<raft::MetadataLog> metadata_log_;
     std::unique_ptr<controller::Controller> controller_;
     std::unique_ptr<DynamicConfig> dynamic_config_;
@@ -113,6 +116,7 @@ private:
     bool is_serving_ = false;  // the reactors run
 
     std::thread background_;
+    std::thread removal_;
     std::mutex background_mutex_;
     std::condition_variable background_wake_;
     bool is_stopping_ = false;  // under background_mutex_

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "server/connection_quotas.h"
+#include "server/log_directories.h"
 #include "storage/log_manager.h"
 
 namespace odr::server {
@@ -80,6 +81,7 @@ bool DynamicConfig::update_broker(const MetadataImage& image) {
     }
     auto next = std::make_shared<const config::BrokerConfig>(std::move(*changed));
     auto log_defaults = std::make_shared<const config::LogConfig>(config::make_log_config(*next, {}));
+    if (services_.log_directories != nullptr) services_.log_directories->update(*next);
     if (services_.connection_quotas != nullptr) services_.connection_quotas->update(quota_limits(*next));
     if (services_.log_cleaner != nullptr) services_.log_cleaner->reconfigure(log_cleaner_config(*next));
     const std::lock_guard guard{mutex_};

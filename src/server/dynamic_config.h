@@ -17,7 +17,7 @@ namespace odr::server {
 // Told of each new image; what changed takes effect there and then (topics' logs, connection limits).
 //
 // Owner:   the server. Threads: current() and log_config() from any, the updates on the metadata loader's.
-// Needs:   services.connection_quotas, services.logs and services.log_cleaner may be null, and then nobody is told.
+// Needs:   services.connection_quotas, log_directories, logs and log_cleaner may be null, and then nobody is told.
 // Kafka:   DynamicBrokerConfig, DynamicConfigPublisher.
 class DynamicConfig final : public metadata::MetadataPublisher {
 public:

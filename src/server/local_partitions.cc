@@ -70,8 +70,8 @@ std::vector<replication::LeaderAssignment> LocalPartitions::assignments(const me
         if (partition.leader != self_) return;
         if (config == nullptr) config = configs_.log_config(image, topic.name);
         const Uuid directory = partition.directory_of(self_);
-        const bool is_known = directory != metadata::kUnassignedDirectory && directory != metadata::kLostDirectory &&
-                              directory != metadata::kMigratingDirectory;
+        // A lost one is known too: its log is in a directory that is offline, and no empty one may take its place.
+        const bool is_known = directory != metadata::kUnassignedDirectory && directory != metadata::kMigratingDirectory;
         out.push_back({.topic_partition = {topic.name, index},
                        .topic_id = topic.id,
                        .leader_epoch = partition.leader_epoch,

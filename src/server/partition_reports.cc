@@ -80,7 +80,9 @@ void PartitionReports::look_at(const metadata::TopicImage& topic, BrokerEpoch ep
     topic.partitions.for_each([&](PartitionIndex index, const metadata::PartitionRegistration& partition) {
         if (!partition.has_replica(self_)) return;
         const std::optional<Uuid> actual = logs_.directory_id_of({topic.name, index});
-        if (actual && *actual != partition.directory_of(self_)) {
+        // A log at the end of its move is where the metadata have it in a moment (LogMover).
+        const bool arrives = logs_.future_directory_id_of({topic.name, index}) == partition.directory_of(self_);
+        if (actual && !arrives && *actual != partition.directory_of(self_)) {
             reports.assignments[*actual][topic.id].push_back(index.raw());
         }
         const bool is_recovering = partition.leader_recovery_state == metadata::LeaderRecoveryState::recovering;

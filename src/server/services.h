@@ -32,6 +32,7 @@ namespace odr::server {
 class ConnectionQuotas;
 class DynamicConfig;
 class FetchSessionCache;
+class LogDirectories;
 class ProducerIdManager;
 class RequestMemory;
 
@@ -46,6 +47,7 @@ struct Services {
     replication::ReplicaManager* replicas = nullptr;
     storage::LogManager* logs = nullptr;
     storage::LogCleaner* log_cleaner = nullptr;
+    LogDirectories* log_directories = nullptr;
     raft::MetadataLog* metadata_log = nullptr;
     controller::Controller* controller = nullptr;
     coordinator::GroupCoordinator* groups = nullptr;

@@ -150,6 +150,15 @@ public:
     // Gives the folder another name, as deletion does: no append, no flush any more; slices under way live on.
     Result<void> retire(io::MayBlock, const std::string& new_directory);
 
+    // The files of `future`, which stands in another directory and holds the same records, become this log's, which
+    // gives its own the name `retired_directory`; `future` is closed and has those. Readers see no difference. No
+    // append is ready meanwhile. `catch_up` copies what `future` lacks, when nothing is appended any more. Errors:
+    // offset_out_of_range when they differ after that; kafka_storage_error. The log is as it was then.
+    Result<void> move_to(io::MayBlock, Log& future, const std::string& retired_directory,
+                         const std::function<Result<void>()>& catch_up);
+    // Takes the log out of service, as when its disk failed under another one: no append, no flush any more.
+    void set_offline();
+
     struct Impl;
 
 private:

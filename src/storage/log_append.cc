@@ -111,6 +111,18 @@ std::optional<AppendLock> Log::try_lock_for_append() {
     return AppendLock{std::move(lock)};
 }
 
+namespace {
+
+// Record time counts from the first record of the segment, so that a segment spans segment.ms however it is written.
+std::int64_t waited_for_roll(const LogSegment& segment, const AppendDemand& demand, TimestampMs now,
+                             const config::LogConfig& settings) {
+    if (segment.first_timestamp < TimestampMs{0}) return now.raw() - segment.created.raw();
+    const bool append_time = settings.message_timestamp_type == config::TimestampType::log_append_time;
+    return (append_time ? now : demand.max_timestamp).raw() - segment.first_timestamp.raw();
+}
+
+}  // namespace
+
 bool Log::Impl::should_roll(const AppendDemand& demand, TimestampMs now) const {
     const LogSegment& segment = *active();
     const config::LogConfig* const settings = config.load();
@@ -120,10 +132,7 @@ bool Log::Impl::should_roll(const AppendDemand& demand, TimestampMs now) const {
     if (size == 0) return last_relative > kRelativeOffsetMax && first != segment.base_offset;
     if (last_relative > kRelativeOffsetMax) return true;
     if (size + demand.bytes > static_cast<std::uint64_t>(settings->segment_bytes)) return true;
-    const std::int64_t waited = segment.first_timestamp >= TimestampMs{0} && demand.max_timestamp >= TimestampMs{0}
-                                    ? demand.max_timestamp.raw() - segment.first_timestamp.raw()
-                                    : now.raw() - segment.created.raw();
-    if (waited > settings->segment_ms_max() - segment.roll_jitter_ms) return true;
+    if (waited_for_roll(segment, demand, now, *settings) > settings->segment_ms_max() - segment.roll_jitter_ms) return true;
     const auto index_bytes = static_cast<std::size_t>(settings->segment_index_bytes);
     return segment.offset_index.size() >= index_bytes / OffsetIndexEntry::kBytes ||
            segment.time_index.size() + 1 >= index_bytes / TimeIndexEntry::kBytes;

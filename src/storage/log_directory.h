@@ -1,13 +1,14 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
 #include <set>
 #include <string>
 
 #include "storage/checkpoint_file.h"
 #include "storage/cleaner_checkpoints.h"
+#include "storage/disk_failure.h"
+#include "storage/file_remover.h"
 #include "storage/log_manager.h"
 #include "storage/open_files.h"
 
@@ -35,14 +36,15 @@ struct LogManager::Impl {
         std::shared_ptr<Log> log;
         LogDirectory* directory;
     };
-    struct Deletion {
-        std::string path;
-        TimestampMs not_before;
-        bool is_folder;
+
+    struct FoundFuture {
+        LogDirectory* directory;
+        std::string folder;
+        TopicPartition topic_partition;
     };
 
     Impl(io::FileSystem& given_files, const Clock& given_clock, Random& given_random)
-        : files{given_files}, clock{given_clock}, random{given_random} {}
+        : files{given_files}, clock{given_clock}, random{given_random}, remover{given_files, {}} {}
 
     io::FileSystem& files;
     const Clock& clock;
@@ -50,12 +52,18 @@ struct LogManager::Impl {
     LogManagerConfig config;
     std::vector<std::unique_ptr<LogDirectory>> directories;
     std::shared_ptr<OpenFiles> open_files;
-    CleanerCheckpoints cleaner_checkpoints{
-        files, [this](const std::string& path, const Error& why) { environment().on_disk_failure(path, why); }};
+    CleanerCheckpoints cleaner_checkpoints{files, [this](const std::string& path, const Error& why) {
+                                               if (!is_passing_failure(why)) environment().on_disk_failure(path, why);
+                                           }};
+    FileRemover remover;
+    DirectoryOf directory_of;
 
     mutable std::mutex mutex;  // short: what follows
     std::unordered_map<TopicPartition, Entry> logs;
-    std::deque<Deletion> deletions;
+    std::unordered_map<TopicPartition, Entry> futures;
+    std::unordered_map<TopicPartition, std::string> preferred;  // paths
+    std::vector<std::string> cordoned;                          // paths, or "*"
+    std::vector<FoundFuture> found_futures;                     // at start, until all logs are loaded
     std::function<void(const LogDirInfo&)> told_offline;
     std::set<TopicPartition> refused;  // their folders could not be loaded; nothing takes their place
 
@@ -68,9 +76,10 @@ struct LogManager::Impl {
     LogEnvironment environment();
     LogOpenOptions open_options(const LogDirectory& directory, const std::string& folder, TopicPartition name,
                                 std::shared_ptr<const config::LogConfig> log_config) const;
+    // The logs of a directory, the future ones too.
     std::vector<Entry> entries_in(const LogDirectory& directory) const;
+    LogDirectory* directory_at(const std::string& path) const;
     LogDirInfo info_of(const LogDirectory& directory) const;
-    void delete_later(std::string path, TimestampMs not_before, bool is_folder);
 
     // --- log_manager_start.cc
     Result<void> open_directory(io::MayBlock, LogDirectory& directory, std::string& reason);
@@ -85,13 +94,24 @@ struct LogManager::Impl {
     Result<void> load_one(io::MayBlock, LogDirectory& directory, const std::string& folder, const TopicPartition& name,
                           const ConfigOf& config_of, const IsStray& is_stray);
 
+    // --- log_moves.cc
+    LogDirectory* choose_directory(const TopicPartition& name, const std::optional<Uuid>& directory_id) const;  // mutex
+    bool is_cordoned(const std::string& path) const;                                                            // mutex
+    void load_futures(io::MayBlock, const ConfigOf& config_of, const IsStray& is_stray);
+    Result<void> load_future(io::MayBlock, const FoundFuture& found, const ConfigOf& config_of,
+                             const IsStray& is_stray);
+    // The folder of a future log whose move is over but for the name, as the metadata say, gets the log's name.
+    Result<void> promote(io::MayBlock, const FoundFuture& found, const ConfigOf& config_of);
+    // Two directories hold one log, as a crash amid a move leaves it. Gives: the entry that counts; the other's folder
+    // is marked stray.
+    Result<Entry> settle_twins(io::MayBlock, const Entry& one, const Entry& other);
+
     // --- log_manager.cc
     enum class Checkpoint { recovery_points, log_start_offsets, high_watermarks };
     void write_checkpoint(io::MayBlock, LogDirectory& directory, Checkpoint which);
     void write_checkpoints(io::MayBlock, Checkpoint which);
     // Before a log is made anew under a name that the checkpoints know: they would speak of it after a crash.
     void forget_checkpoints(io::MayBlock, LogDirectory& directory, const TopicPartition& name);
-    void run_deletions(io::MayBlock, TimestampMs now);
     void run_retention(io::MayBlock, TimestampMs now);
     void run_flushes(io::MayBlock, TimestampMs now);
     void close_directory(io::MayBlock, LogDirectory& directory, std::int64_t broker_epoch);

@@ -80,7 +80,8 @@ struct Log::Impl {
 
     std::string path_of(std::string_view file_name) const;  // state lock, or before the log is shared
     std::string path_of(const LogSegment& segment, std::string_view suffix) const {
-        return path_of(segment_file_name(segment.base_offset, suffix));
+        const std::string name = segment_file_name(segment.base_offset, suffix);
+        return segment.left_in ? *segment.left_in + "/" + name : path_of(name);
     }
     const SegmentPtr& active() const { return segments.back(); }
     Offset end() const { return Offset{log_end_offset.load(std::memory_order_acquire)}; }
@@ -149,12 +150,20 @@ struct Log::Impl {
     Result<void> write_epochs(io::MayBlock);
     Result<void> write_snapshot(Offset offset);
     Result<void> sync_segment(io::MayBlock, const SegmentPtr& segment, bool sealed);
-    std::size_t deletable_segments(TimestampMs now);
-    void delete_files_later(const SegmentPtr& segment, TimestampMs now);
     void remove_files(const LogSegment& segment);
     void remove_snapshots_above(Offset offset);
     // Before older segments go: nothing but this snapshot will know what producers wrote there.
     Result<void> sync_first_snapshot(io::MayBlock);
+
+    // --- log_retention.cc; the same
+    // How many of the oldest segments retention takes now.
+    std::size_t deletable_segments(TimestampMs now);
+    bool is_breached(const SegmentPtr& segment, TimestampMs now, const config::LogConfig& settings);
+    void delete_files_later(const SegmentPtr& segment, TimestampMs now);
+
+    // --- log_swap.cc
+    // Everything of `future` that its files need before they change their name. Needs: both logs at rest.
+    Result<void> settle_files(io::MayBlock, Log& future);
 
     // --- log_cleaning.cc
     // Segments that overlap [from, to). State lock. Kafka: LogSegments.values.
@@ -223,6 +232,18 @@ struct Log::Impl {
     Result<Offset> find_end_offset(io::MayBlock, const SegmentPtr& segment);
 
     bool should_roll(const AppendDemand& demand, TimestampMs now) const;  // state lock
+};
+
+// No append between here and the end of the scope.
+class Frozen {
+public:
+    explicit Frozen(Log::Impl& log) : log_{log} { log_.freeze(); }
+    ~Frozen() { log_.thaw(); }
+    Frozen(const Frozen&) = delete;
+    Frozen& operator=(const Frozen&) = delete;
+
+private:
+    Log::Impl& log_;
 };
 
 }  // namespace odr::storage

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "storage/checkpoint_file.h"
+#include "storage/disk_failure.h"
 #include "storage/log_impl.h"
 
 namespace odr::storage {
@@ -13,7 +14,8 @@ namespace {
 constexpr std::size_t kIndexBlockBytes = std::size_t{64} << 10;  // more in memory than this is written without a reason
 
 // Between nothing and segment.jitter.ms, the same at every start, and different from partition to partition.
-std::int64_t roll_jitter(const TopicPartition& name, Offset base_offset, std::int64_t jitter_ms) {
+std::int64_t roll_jitter(const TopicPartition& name, Offset base_offset, const config::LogConfig& settings) {
+    const std::int64_t jitter_ms = std::min(settings.segment_jitter_ms, settings.segment_ms);
     if (jitter_ms <= 0) return 0;
     const std::size_t mixed =
         std::hash<TopicPartition>{}(name) * 0x9e3779b97f4a7c15ULL + std::hash<Offset>{}(base_offset);
@@ -31,22 +33,6 @@ void Log::Impl::thaw() {
     frozen = false;
 }
 
-namespace {
-
-// No append between here and the end of the scope.
-class Frozen {
-public:
-    explicit Frozen(Log::Impl& log) : log_{log} { log_.freeze(); }
-    ~Frozen() { log_.thaw(); }
-    Frozen(const Frozen&) = delete;
-    Frozen& operator=(const Frozen&) = delete;
-
-private:
-    Log::Impl& log_;
-};
-
-}  // namespace
-
 // --- opening and rolling
 // -------------------------------------------------------------------------------------------------
 
@@ -63,7 +49,7 @@ Result<void> Log::prepare_append(io::MayBlock may_block, const AppendDemand& dem
     }
     if (!is_open) {
         if (const auto opened = log.open_active(may_block, now); !opened) {
-            if (opened.error().os_errno != 0) log.report_disk_failure(opened.error());
+            if (!is_passing_failure(opened.error())) log.report_disk_failure(opened.error());
             return opened;
         }
     }
@@ -74,7 +60,9 @@ Result<void> Log::prepare_append(io::MayBlock may_block, const AppendDemand& dem
     log.last_used_ms.store(now.raw(), std::memory_order_relaxed);
     if (!roll_is_due) return {};
     const Offset base = demand.first_offset > log.end() ? demand.first_offset : log.end();
-    return log.roll_to_new_segment(may_block, base, now);
+    const auto rolled = log.roll_to_new_segment(may_block, base, now);
+    if (!rolled && !is_passing_failure(rolled.error())) log.report_disk_failure(rolled.error());
+    return rolled;
 }
 
 Result<void> Log::roll(io::MayBlock may_block, TimestampMs now) {
@@ -116,8 +104,7 @@ Result<void> Log::Impl::open_active(io::MayBlock may_block, TimestampMs now) {
     segment->bytes_since_index_entry = size - walked.indexed;
     segment->first_timestamp = has_first ? (*first_header)->max_timestamp() : kNoTimestamp;
     if (segment->created == TimestampMs{0}) segment->created = now;
-    segment->roll_jitter_ms =
-        roll_jitter(options.topic_partition, segment->base_offset, config.load()->segment_jitter_ms);
+    segment->roll_jitter_ms = roll_jitter(options.topic_partition, segment->base_offset, *config.load());
     segment->file = file;
     folder_is_dirty = folder_is_dirty || size == 0;
     return {};
@@ -170,7 +157,7 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
     segment->txn_index.reset(0, {});
     segment->max_timestamp_known = true;
     segment->created = now;
-    segment->roll_jitter_ms = roll_jitter(options.topic_partition, base_offset, config.load()->segment_jitter_ms);
+    segment->roll_jitter_ms = roll_jitter(options.topic_partition, base_offset, *config.load());
     segment->file = std::move(*file);
     std::shared_ptr<io::File> sealed;
     {
@@ -446,110 +433,6 @@ Result<void> Log::retire(io::MayBlock, const std::string& new_directory) {
     log.tail.clear();
     for (const auto& segment : log.segments) log.environment.open_files->drop_segment(segment->id);
     return {};
-}
-
-// --- deletion
-// ------------------------------------------------------------------------------------------------------------
-
-Result<void> Log::advance_log_start_offset(Offset offset) {
-    Impl& log = *impl_;
-    std::lock_guard state{log.state_mutex};
-    if (offset > high_watermark())
-        return fail(ErrorCode::offset_out_of_range, "the offset is above the high watermark");
-    if (offset <= log_start_offset()) return {};
-    log.log_start_offset.store(offset.raw(), std::memory_order_release);
-    log.epochs.truncate_from_start(offset);
-    return {};
-}
-
-std::size_t Log::Impl::deletable_segments(TimestampMs now) {
-    const auto settings = config.load();
-    const Offset start{log_start_offset.load()};
-    const Offset high{high_watermark.load()};
-    std::vector<SegmentPtr> all;
-    {
-        std::lock_guard state{state_mutex};
-        all = segments;
-    }
-    std::int64_t excess = -settings->retention_bytes;
-    for (const auto& segment : all) excess += static_cast<std::int64_t>(segment->size.load());
-    const bool by_size = settings->cleanup_delete && settings->retention_bytes >= 0;
-    const bool by_time = settings->cleanup_delete && settings->retention_ms >= 0;
-    std::size_t count = 0;
-    for (; count < all.size(); ++count) {
-        const SegmentPtr& segment = all[count];
-        const bool last = count + 1 == all.size();
-        const auto size = static_cast<std::int64_t>(segment->size.load());
-        const Offset upper = last ? end() : all[count + 1]->base_offset;
-        if (high < upper || (last && size == 0)) break;
-        bool deletable = !last && upper <= start;
-        if (!deletable && by_size && excess - size >= 0) deletable = true;
-        if (!deletable && by_time) {
-            if (!learn_max_timestamp(segment)) break;
-            std::int64_t newest = segment->max_timestamp.raw();
-            if (newest < 0) newest = environment.files->modified_ms(path_of(*segment, kLogSuffix)).value_or(now.raw());
-            deletable = now.raw() - newest > settings->retention_ms;
-        }
-        if (!deletable) break;
-        excess -= size;
-    }
-    return count;
-}
-
-void Log::Impl::remove_files(const LogSegment& segment) {
-    for (const char* suffix : {kLogSuffix, kOffsetIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix}) {
-        (void)environment.files->remove(path_of(segment, suffix));
-    }
-    environment.open_files->drop_segment(segment.id);
-}
-
-void Log::Impl::delete_files_later(const SegmentPtr& segment, TimestampMs now) {
-    const TimestampMs when{now.raw() + config.load()->file_delete_delay_ms};
-    std::vector<std::string> paths;
-    for (const char* suffix : {kLogSuffix, kOffsetIndexSuffix, kTimeIndexSuffix, kTxnIndexSuffix, kSnapshotSuffix}) {
-        const bool snapshot = std::string_view{suffix} == kSnapshotSuffix;
-        if (snapshot && snapshots.erase(segment->base_offset) == 0) continue;
-        const std::string path = path_of(*segment, suffix);
-        if (environment.files->rename(path, path + kDeletedSuffix)) paths.push_back(path + kDeletedSuffix);
-    }
-    environment.open_files->drop_segment(segment->id);
-    for (std::string& path : paths) {
-        if (environment.delete_later) {
-            environment.delete_later(std::move(path), when);
-        } else {
-            (void)environment.files->remove(path);
-        }
-    }
-}
-
-Result<std::size_t> Log::delete_old_segments(io::MayBlock may_block, TimestampMs now) {
-    Impl& log = *impl_;
-    std::lock_guard maintenance{log.maintenance_mutex};
-    if (log.offline || log.closed) return std::size_t{0};
-    const std::size_t count = log.deletable_segments(now);
-    if (count == 0) return std::size_t{0};
-    if (count == log.segments.size()) {
-        // All of it is too old, but a log always has an active segment.
-        Frozen frozen{log};
-        if (log.active()->base_offset == log.end()) return std::size_t{0};
-        ODR_CHECK(log.roll_to_new_segment(may_block, log.end(), now));
-    }
-    std::vector<std::shared_ptr<LogSegment>> gone;
-    Offset start{0};
-    {
-        std::lock_guard state{log.state_mutex};
-        const auto middle = log.segments.begin() + static_cast<std::ptrdiff_t>(count);
-        gone.assign(log.segments.begin(), middle);
-        log.segments.erase(log.segments.begin(), middle);
-        start = std::max(log_start_offset(), log.segments.front()->base_offset);
-        log.log_start_offset.store(start.raw(), std::memory_order_release);
-        log.epochs.truncate_from_start(start);
-    }
-    ODR_CHECK(log.write_epochs(may_block));
-    ODR_CHECK(log.sync_first_snapshot(may_block));
-    for (const auto& segment : gone) log.delete_files_later(segment, now);
-    log::info("{}: deleted {} segments, the log starts at {} now", topic_partition().to_string(), count, start);
-    return count;
 }
 
 }  // namespace odr::storage

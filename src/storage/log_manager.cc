@@ -6,13 +6,13 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "storage/disk_failure.h"
 #include "storage/log_directory.h"
 #include "storage/parallel_for.h"
 
 namespace odr::storage {
 namespace {
 
-constexpr std::size_t kDeletionsPerRun = 64;  // paced, so that a large topic's removal does not flood the disk
 constexpr std::int64_t kExpiryIntervalMs = 600'000;
 constexpr std::int64_t kFlushCheckMs = 1'000;
 constexpr std::size_t kClosingThreads = 8;
@@ -31,7 +31,7 @@ LogManager::~LogManager() = default;
 LogEnvironment LogManager::Impl::environment() {
     return {.files = &files,
             .open_files = open_files,
-            .delete_later = [this](std::string path, TimestampMs when) { delete_later(std::move(path), when, false); },
+            .delete_later = [this](std::string path, TimestampMs when) { remover.add(std::move(path), when, false); },
             .on_disk_failure =
                 [this](const std::string& path, const Error& why) {
                     for (const auto& directory : directories) {
@@ -70,8 +70,10 @@ LogOpenOptions LogManager::Impl::open_options(const LogDirectory& directory, con
 std::vector<LogManager::Impl::Entry> LogManager::Impl::entries_in(const LogDirectory& directory) const {
     std::lock_guard guard{mutex};
     std::vector<Entry> out;
-    for (const auto& [name, entry] : logs) {
-        if (entry.directory == &directory) out.push_back(entry);
+    for (const auto* all : {&logs, &futures}) {
+        for (const auto& [name, entry] : *all) {
+            if (entry.directory == &directory) out.push_back(entry);
+        }
     }
     return out;
 }
@@ -84,11 +86,6 @@ LogDirInfo LogManager::Impl::info_of(const LogDirectory& directory) const {
         info.usable_bytes = space->usable_bytes;
     }
     return info;
-}
-
-void LogManager::Impl::delete_later(std::string path, TimestampMs not_before, bool is_folder) {
-    std::lock_guard guard{mutex};
-    deletions.push_back({std::move(path), not_before, is_folder});
 }
 
 std::shared_ptr<Log> LogManager::get(const TopicPartition& topic_partition) const {
@@ -113,16 +110,9 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
         if (manager.refused.contains(topic_partition)) {
             return fail(ErrorCode::kafka_storage_error, "the folder of the log could not be loaded at start");
         }
-        for (const auto& directory : manager.directories) {
-            if (directory->offline) continue;
-            if (directory_id && directory->id == *directory_id) {
-                chosen = directory.get();
-                break;
-            }
-            if (chosen == nullptr || directory->log_count < chosen->log_count) chosen = directory.get();
-        }
+        chosen = manager.choose_directory(topic_partition, directory_id);
     }
-    if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory is online");
+    if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory may take the log");
     const std::string folder = chosen->path_of(topic_partition.to_string());
     LogOpenOptions options = manager.open_options(*chosen, folder, topic_partition, std::move(config));
     // The checkpoints of the start speak of a log that was there then, not of this new one.
@@ -133,11 +123,12 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
     }
     auto made = open_log(may_block, manager.environment(), std::move(options));
     if (!made) {
-        manager.environment().on_disk_failure(chosen->path, made.error());
+        if (!is_passing_failure(made.error())) manager.environment().on_disk_failure(chosen->path, made.error());
         return fail(made.error());
     }
     if (!topic_id.is_zero()) ODR_CHECK((*made)->assign_topic_id(may_block, topic_id));
     std::lock_guard guard{manager.mutex};
+    manager.preferred.erase(topic_partition);
     manager.logs[topic_partition] = {*made, chosen};
     ++chosen->log_count;
     return *made;
@@ -145,6 +136,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
 
 Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition& topic_partition) {
     Impl& manager = *impl_;
+    (void)drop_future(may_block, topic_partition);
     std::lock_guard creating{manager.creation_mutex};
     Impl::Entry entry{};
     {
@@ -157,16 +149,17 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
         manager.logs.erase(found);
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
-    const std::string path = entry.directory->path_of(name);
+    const std::string path = entry.log->parent_directory() + "/" + name;  // it may have moved this very moment
     ODR_CHECK(entry.log->retire(may_block, path));
     manager.cleaner_checkpoints.remove(may_block, entry.directory->path, topic_partition);
     const TimestampMs when{manager.clock.now().raw() + entry.log->config()->file_delete_delay_ms};
-    manager.delete_later(path, when, true);
+    manager.remover.add(path, when, true);
     return {};
 }
 
 Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition& topic_partition) {
     Impl& manager = *impl_;
+    (void)drop_future(may_block, topic_partition);
     std::lock_guard creating{manager.creation_mutex};
     Impl::Entry entry{};
     {
@@ -179,14 +172,16 @@ Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition
         manager.logs.erase(found);
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-stray");
-    ODR_CHECK(entry.log->retire(may_block, entry.directory->path_of(name)));
+    ODR_CHECK(entry.log->retire(may_block, entry.log->parent_directory() + "/" + name));
     manager.cleaner_checkpoints.remove(may_block, entry.directory->path, topic_partition);
     return {};
 }
 
 void LogManager::update_config(const std::string& topic, std::shared_ptr<const config::LogConfig> config) {
-    for (const auto& log : all_logs()) {
-        if (log->topic_partition().topic == topic) log->update_config(config);
+    for (const auto& directory : impl_->directories) {
+        for (const Impl::Entry& entry : impl_->entries_in(*directory)) {
+            if (entry.log->topic_partition().topic == topic) entry.log->update_config(config);
+        }
     }
 }
 
@@ -217,10 +212,11 @@ std::optional<Uuid> LogManager::directory_id_of(const TopicPartition& topic_part
 }
 
 std::vector<std::shared_ptr<Log>> LogManager::logs_in(const std::string& log_dir) const {
+    const LogDirectory* const directory = impl_->directory_at(log_dir);
+    std::lock_guard guard{impl_->mutex};
     std::vector<std::shared_ptr<Log>> out;
-    for (const auto& directory : impl_->directories) {
-        if (directory->path != log_dir) continue;
-        for (const auto& entry : impl_->entries_in(*directory)) out.push_back(entry.log);
+    for (const auto& [name, entry] : impl_->logs) {
+        if (entry.directory == directory) out.push_back(entry.log);
     }
     return out;
 }
@@ -293,7 +289,10 @@ void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& di
     }
     const std::string text = encode_offset_checkpoint(offsets);
     const auto written = files.replace_file(may_block, directory.path_of(name), as_bytes(text));
-    if (!written) environment().on_disk_failure(directory.path, written.error());
+    if (written) return;
+    if (!is_passing_failure(written.error())) return environment().on_disk_failure(directory.path, written.error());
+    log::warn("cannot write {}: {}; trying again later", directory.path_of(name),
+              std::strerror(written.error().os_errno));
 }
 
 void LogManager::Impl::forget_checkpoints(io::MayBlock may_block, LogDirectory& directory, const TopicPartition& name) {
@@ -337,22 +336,6 @@ void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::s
 
 CleanerCheckpoints& LogManager::cleaner_checkpoints() { return impl_->cleaner_checkpoints; }
 
-void LogManager::Impl::run_deletions(io::MayBlock may_block, TimestampMs now) {
-    for (std::size_t i = 0; i < kDeletionsPerRun; ++i) {
-        Deletion next;
-        {
-            std::lock_guard guard{mutex};
-            const auto ready =
-                std::ranges::find_if(deletions, [&](const auto& item) { return item.not_before <= now; });
-            if (ready == deletions.end()) return;
-            next = std::move(*ready);
-            deletions.erase(ready);
-        }
-        const auto removed = next.is_folder ? files.remove_tree(may_block, next.path) : files.remove(next.path);
-        if (!removed) log::warn("cannot remove {}: {}", next.path, std::strerror(removed.error().os_errno));
-    }
-}
-
 void LogManager::Impl::run_retention(io::MayBlock may_block, TimestampMs now) {
     for (const auto& directory : directories) {
         if (directory->offline) continue;
@@ -362,6 +345,7 @@ void LogManager::Impl::run_retention(io::MayBlock may_block, TimestampMs now) {
             const auto deleted = entry.log->delete_old_segments(may_block, now);
             if (deleted) continue;
             log::error("{}: retention failed: {}", entry.log->topic_partition().to_string(), deleted.error().what);
+            if (!is_passing_failure(deleted.error())) environment().on_disk_failure(directory->path, deleted.error());
         }
     }
 }
@@ -376,10 +360,13 @@ void LogManager::Impl::run_flushes(io::MayBlock may_block, TimestampMs now) {
     }
 }
 
+std::size_t LogManager::remove_deleted_files(io::MayBlock may_block, TimestampMs now) {
+    return impl_->remover.run_once(may_block, now);
+}
+
 void LogManager::run_once(io::MayBlock may_block, TimestampMs now) {
     Impl& manager = *impl_;
     const LogManagerConfig& config = manager.config;
-    manager.run_deletions(may_block, now);
     if (due(now, manager.next_flush, std::min(config.log_flush_scheduler_interval_ms, kFlushCheckMs))) {
         manager.run_flushes(may_block, now);
     }
@@ -394,7 +381,11 @@ void LogManager::run_once(io::MayBlock may_block, TimestampMs now) {
         manager.write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
     }
     if (due(now, manager.next_release, std::max<std::int64_t>(1, config.idle_release_ms / 4))) {
-        for (const auto& log : all_logs()) (void)log->release_idle(may_block, now, config.idle_release_ms);
+        for (const auto& directory : manager.directories) {
+            for (const auto& entry : manager.entries_in(*directory)) {
+                (void)entry.log->release_idle(may_block, now, config.idle_release_ms);
+            }
+        }
     }
     if (due(now, manager.next_expiry, kExpiryIntervalMs)) {
         for (const auto& log : all_logs()) log->remove_expired_producers(now, config.producer_id_expiration_ms);

@@ -67,13 +67,20 @@ public:
     // Whether the cluster wants this log on this broker; a log it does not want is renamed to -stray and not loaded.
     using IsStray = std::function<bool(const TopicPartition&, const Uuid& topic_id)>;
 
+    // In which directory the metadata have a log; asked where two directories hold one. nullopt: they do not say.
+    using DirectoryOf = std::function<std::optional<Uuid>(const TopicPartition&)>;
+    // Set before load_logs().
+    void set_directory_of(DirectoryOf directory_of);
+
     // Loads every log, in parallel. Call once. is_stray may be empty: then nothing is.
     Result<void> load_logs(io::MayBlock, const ConfigOf& config_of, const IsStray& is_stray);
 
     // Gives: null when there is none.
     std::shared_ptr<Log> get(const TopicPartition& topic_partition) const;
-    // A new log goes to the directory with the fewest logs, or to `directory_id` when that is one of ours and online.
-    // Errors: inconsistent_topic_id; kafka_storage_error.
+    // A new log goes to `directory_id` when that is one of ours and online; else to the directory that
+    // prefer_directory() named; else to the one with the fewest logs, future ones included, that is not cordoned.
+    // Errors: inconsistent_topic_id; kafka_storage_error, also when `directory_id` may be that of a directory that is
+    //         offline: the log's records would be in there.
     Result<std::shared_ptr<Log>> get_or_create(io::MayBlock, const TopicPartition& topic_partition,
                                                const Uuid& topic_id, std::shared_ptr<const config::LogConfig> config,
                                                std::optional<Uuid> directory_id = {});
@@ -90,16 +97,42 @@ public:
     std::vector<std::shared_ptr<Log>> logs_in(const std::string& log_dir) const;
     const std::string& cluster_id() const;
 
-    // Called once for each directory that goes offline. Set before load_logs().
+    // cordoned.log.dirs (KIP-1066): paths that get no new log. "*" is all of them. Threads: any.
+    void set_cordoned(std::vector<std::string> log_dirs);
+    bool is_cordoned(const std::string& log_dir) const;
+
+    // --- logs on their way to another directory (KIP-113); LogMover copies them
+    // What stands in `<topic>-<n>.<id>-future` of another directory until it is caught up. Null: nothing is moving.
+    std::shared_ptr<Log> future_of(const TopicPartition& topic_partition) const;
+    std::optional<Uuid> future_directory_id_of(const TopicPartition& topic_partition) const;
+    std::vector<std::shared_ptr<Log>> futures_in(const std::string& log_dir) const;
+    std::vector<TopicPartition> moving() const;
+    // A new, empty one. Errors: replica_not_available without the log; kafka_storage_error, also while any directory is
+    // offline: there may be one of the same log in it.
+    Result<void> create_future(io::MayBlock, const TopicPartition& topic_partition, const std::string& log_dir);
+    Result<void> drop_future(io::MayBlock, const TopicPartition& topic_partition);
+    // As Log::move_to(); the old folder is removed in the background, and both directories' checkpoints are written.
+    Result<void> replace_by_future(io::MayBlock, const TopicPartition& topic_partition,
+                                   const std::function<Result<void>()>& catch_up);
+    // A log that comes into being later goes there.
+    void prefer_directory(const TopicPartition& topic_partition, const std::string& log_dir);
+
+    // Called once for each directory that goes offline, under locks of logs: pass it on. Set before load_logs().
     void on_offline(std::function<void(const LogDirInfo&)> told);
+    // Takes the logs of an offline directory out of service and gives its lock back. Gives: what was in it.
+    std::vector<TopicPartition> retire_offline_directory(const std::string& log_dir);
     void set_offline(const std::string& log_dir, const Error& why);
+    bool has_offline_directory() const;
 
     // The broker epoch stood in the clean shutdown file of every directory at start, or -1 (KIP-966).
     std::int64_t previous_broker_epoch() const;
 
-    // Everything periodic whose time has come: retention, flush.ms, checkpoints, removal of deleted files (paced),
-    // closing idle files, expiry of producers. Call it every second or so, from one thread at a time.
+    // Everything periodic whose time has come: retention, flush.ms, checkpoints, closing idle files, expiry of
+    // producers. Call it every second or so, from one thread at a time.
     void run_once(io::MayBlock, TimestampMs now);
+    // A bounded part of the files whose file.delete.delay.ms is over. Twice a second, from a thread of its own, so that
+    // freeing a large file holds up nothing else. Gives: how many are gone.
+    std::size_t remove_deleted_files(io::MayBlock, TimestampMs now);
     // High watermarks are given to partitions before they exist again: as checkpointed at load.
     std::optional<Offset> checkpointed_high_watermark(const TopicPartition& topic_partition) const;
     void checkpoint_all(io::MayBlock);

@@ -177,14 +177,20 @@ Result<void> LogManager::Impl::load_one(io::MayBlock may_block, LogDirectory& di
     if (const auto found = directory.high_watermarks.find(name); found != directory.high_watermarks.end()) {
         log->set_high_watermark(found->second);
     }
-    std::lock_guard guard{mutex};
-    const auto [existing, is_new] = logs.emplace(name, Entry{log, &directory});
-    directory.log_count += is_new ? 1 : 0;
-    if (!is_new) {
-        log::error("{} stands in both {} and {}; remove one of them", name.to_string(),
-                   existing->second.directory->path, directory.path);
-        return fail(ErrorCode::log_dir_not_found, "a partition stands in two log directories");
+    Entry entry{log, &directory};
+    std::unique_lock guard{mutex};
+    const auto [existing, is_new] = logs.emplace(name, entry);
+    if (is_new) {
+        ++directory.log_count;
+        return {};
     }
+    const Entry other = existing->second;
+    guard.unlock();
+    ODR_TRY(kept, settle_twins(may_block, other, entry));
+    guard.lock();
+    logs[name] = kept;
+    --other.directory->log_count;
+    ++kept.directory->log_count;
     return {};
 }
 
@@ -216,9 +222,13 @@ void LogManager::Impl::load_directory(io::MayBlock may_block, LogDirectory& dire
                 wanted.emplace_back(entry.name, std::move(parsed.topic_partition));
                 break;
             case LogFolderKind::deleted:
-                delete_later(directory.path_of(entry.name), TimestampMs{0}, true);
+                remover.add(directory.path_of(entry.name), TimestampMs{0}, true);
                 break;
-            case LogFolderKind::future:
+            case LogFolderKind::future: {
+                std::lock_guard guard{mutex};
+                found_futures.push_back({&directory, entry.name, std::move(parsed.topic_partition)});
+                break;
+            }
             case LogFolderKind::stray:
                 log::warn("leaving {}/{} alone", directory.path, entry.name);
                 break;
@@ -294,6 +304,7 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
         if (!directory->offline) impl_->cleaner_checkpoints.load(may_block, directory->path);
         if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
     }
+    impl_->load_futures(may_block, config_of, is_stray);
     const TimestampMs first{impl_->clock.now().raw() + impl_->config.log_initial_task_delay_ms};
     impl_->next_retention = impl_->next_recovery_checkpoint = impl_->next_start_checkpoint = first;
     impl_->next_flush = impl_->next_release = impl_->next_expiry = first;

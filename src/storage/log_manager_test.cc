@@ -93,7 +93,7 @@ TEST_F(LogManagerTest, AnUnwantedLogBecomesAStrayAndADeletedOneIsRemovedInTheBac
     };
     EXPECT_EQ(folders("-delete"), 1U);
     clock.advance_ms(settings->file_delete_delay_ms + 1);
-    manager->run_once(kMayBlock, clock.now());
+    manager->remove_deleted_files(kMayBlock, clock.now());
     EXPECT_EQ(folders("-delete"), 0U);
     manager->stop(kMayBlock, 1);
     manager = open({"/a"});

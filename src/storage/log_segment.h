@@ -48,6 +48,8 @@ struct LogSegment {
     const std::uint64_t id = OpenFiles::next_segment_id();
     std::atomic<std::uint64_t> size;  // grows after the bytes are written
 
+    // The folder that it went to when its log moved to another directory; null while it is in the log's own.
+    std::shared_ptr<const std::string> left_in;
     std::shared_ptr<io::File> file;  // the active segment's, while in use; null otherwise
     IndexFile<OffsetIndexEntry> offset_index;
     IndexFile<TimeIndexEntry> time_index;

@@ -1,6 +1,6 @@
 // DescribeLogDirs (key 35), versions 1-5.
-// Way:   sizes, on the blocking pool -> response. No log is moved between directories here, so no lag and no future
-// log. Kafka: KafkaApis.handleDescribeLogDirsRequest, ReplicaManager.describeLogDirs
+// Way:   sizes, on the blocking pool -> response.
+// Kafka: KafkaApis.handleDescribeLogDirsRequest, ReplicaManager.describeLogDirs
 #include "server/handlers/describe_log_dirs.h"
 
 #include <algorithm>
@@ -36,6 +36,12 @@ private:
     std::map<std::string_view, std::set<std::int32_t>> partitions_;
 };
 
+LogDirContents::Log contents_of(const storage::Log& log) {
+    return {.topic_partition = log.topic_partition(), .size_bytes = static_cast<std::int64_t>(log.size_in_bytes())};
+}
+
+constexpr std::int64_t kUnknownLag = -1;
+
 // Whether cordoned.log.dirs (KIP-1066) keeps new replicas out of the directory. "*" is all of them.
 bool is_cordoned(const std::vector<std::string>& cordoned, const std::string& path) {
     return std::ranges::any_of(cordoned, [&](const std::string& entry) { return entry == "*" || entry == path; });
@@ -48,7 +54,14 @@ std::vector<LogDirContents> contents_of(const storage::LogManager& logs, const s
         contents.is_cordoned = is_cordoned(cordoned, contents.dir.path);
         if (!contents.dir.offline) {
             for (const std::shared_ptr<storage::Log>& log : logs.logs_in(contents.dir.path)) {
-                contents.logs.push_back({log->topic_partition(), static_cast<std::int64_t>(log->size_in_bytes())});
+                contents.logs.push_back(contents_of(*log));
+            }
+            for (const std::shared_ptr<storage::Log>& future : logs.futures_in(contents.dir.path)) {
+                LogDirContents::Log& log = contents.logs.emplace_back(contents_of(*future));
+                const auto current = logs.get(future->topic_partition());
+                log.is_future = true;
+                log.offset_lag =
+                    current == nullptr ? kUnknownLag : current->log_end_offset() - future->log_end_offset();
             }
         }
         out.push_back(std::move(contents));
@@ -81,8 +94,10 @@ DescribeLogDirsResponse answer_describe_log_dirs(const DescribeLogDirsRequest& r
         std::map<std::string_view, std::vector<Partition>> topics;
         for (const LogDirContents::Log& log : contents.logs) {
             if (!selection.contains(log.topic_partition)) continue;
-            topics[log.topic_partition.topic].push_back(
-                {.partition_index = log.topic_partition.partition.raw(), .partition_size = log.size_bytes});
+            topics[log.topic_partition.topic].push_back({.partition_index = log.topic_partition.partition.raw(),
+                                                         .partition_size = log.size_bytes,
+                                                         .offset_lag = log.offset_lag,
+                                                         .is_future_key = log.is_future});
         }
         for (auto& [topic, partitions] : topics) {
             result.topics.push_back({.name = topic, .partitions = std::move(partitions)});

@@ -16,6 +16,8 @@ struct LogDirContents {
     struct Log {
         storage::TopicPartition topic_partition;
         std::int64_t size_bytes;
+        std::int64_t offset_lag = 0;  // of a future log, behind the current one
+        bool is_future = false;
     };
     storage::LogDirInfo dir;
     bool is_cordoned = false;

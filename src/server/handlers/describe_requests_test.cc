@@ -129,6 +129,7 @@ protected:
             for (const auto& topic : result.topics) {
                 for (const auto& partition : topic.partitions) {
                     text += fmt::format(" {}-{}={}", topic.name, partition.partition_index, partition.partition_size);
+                    if (partition.is_future_key) text += fmt::format(" (future, lag {})", partition.offset_lag);
                 }
             }
             text += "\n";
@@ -144,6 +145,15 @@ TEST_F(DescribeLogDirsTest, ANullListMeansAllLogsAndAnOfflineDirectoryIsAnError)
     EXPECT_EQ(ask(all),
               "/a NONE 40/100 cordoned clicks-0=9 orders-0=7 orders-1=8\n"
               "/b KAFKA_STORAGE_ERROR -1/-1\n");
+}
+
+TEST_F(DescribeLogDirsTest, AFutureLogIsToldWithItsLag) {
+    dirs_[1] = {.dir = {.path = "/b"}, .logs = {{{"orders", PartitionIndex{0}}, 5, 20, true}}};
+    protocol::DescribeLogDirsRequest some;
+    some.topics->push_back({.topic = "orders", .partitions = {0}});
+    EXPECT_EQ(ask(some),
+              "/a NONE 40/100 cordoned orders-0=7\n"
+              "/b NONE 0/0 orders-0=5 (future, lag 20)\n");
 }
 
 TEST_F(DescribeLogDirsTest, OnlyThePartitionsAskedForAreGiven) {

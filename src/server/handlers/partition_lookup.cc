@@ -24,11 +24,15 @@ Result<std::shared_ptr<replication::Partition>> find_partition(const RequestCont
     }
     const metadata::PartitionRegistration* registered = topic.partition(index);
     if (registered == nullptr) return fail(ErrorCode::unknown_topic_or_partition, "the topic has no such partition");
+    const auto closed = context.services().replicas->find({topic.id, index});
+    if (closed != nullptr && closed->log().is_offline()) {
+        return fail(ErrorCode::kafka_storage_error, "the partition's log directory is offline");
+    }
     if (registered->leader != context.services().config->node_id()) {
         return fail(ErrorCode::not_leader_or_follower, "another broker leads the partition");
     }
-    for (const storage::LogDirInfo& directory : context.services().logs->log_dirs()) {
-        if (directory.offline) return fail(ErrorCode::kafka_storage_error, "the partition's log directory is offline");
+    if (context.services().logs->has_offline_directory()) {
+        return fail(ErrorCode::kafka_storage_error, "the partition's log directory is offline");
     }
     return fail(ErrorCode::not_leader_or_follower, "the partition is not open yet");
 }

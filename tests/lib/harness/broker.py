@@ -61,7 +61,8 @@ class Broker:
 
     @property
     def data_dir(self):
-        return Path(self.config["log.dirs"])
+        """The first of them, where there are several."""
+        return Path(str(self.config["log.dirs"]).split(",")[0])
 
     def connect(self, **options):
         return wire.Connection(self.address, **options)

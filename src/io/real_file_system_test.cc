@@ -1,0 +1,52 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "io/file_system.h"
+
+namespace odr::io {
+namespace {
+
+class RealFileSystemTest : public testing::Test {
+protected:
+    RealFileSystemTest() {
+        std::string name = (std::filesystem::temp_directory_path() / "odr-io-XXXXXX").string();
+        folder = ::mkdtemp(name.data());
+    }
+    ~RealFileSystemTest() override { std::filesystem::remove_all(folder); }
+    std::string write(const std::string& name, std::size_t bytes) const {
+        std::ofstream{folder + "/" + name} << std::string(bytes, 'x');
+        return folder + "/" + name;
+    }
+
+    FileSystem& files = real_file_system();
+    std::string folder;
+};
+
+TEST_F(RealFileSystemTest, AFileNobodyHasOpenIsRemovedInParts) {
+    const std::string path = write("large", 10'000);
+    const auto first = files.remove_part(MayBlock::for_test(), path, 4'096);
+    ASSERT_TRUE(first.has_value());
+    EXPECT_FALSE(first->removed);
+    EXPECT_EQ(files.size_of(path).value(), 10'000U - 4'096U);
+    (void)files.remove_part(MayBlock::for_test(), path, 4'096);
+    EXPECT_TRUE(files.remove_part(MayBlock::for_test(), path, 4'096)->removed);
+    EXPECT_FALSE(files.exists(path));
+    EXPECT_TRUE(files.remove_part(MayBlock::for_test(), path, 4'096)->removed) << "missing is no error";
+}
+
+TEST_F(RealFileSystemTest, AFileThatIsOpenIsNotCutUnderItsReader) {
+    const std::string path = write("large", 10'000);
+    const auto reader = files.open(path, OpenMode::read);
+    const auto refused = files.remove_part(MayBlock::for_test(), path, 4'096);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().os_errno, EBUSY);
+    EXPECT_EQ((*reader)->size().value(), 10'000U);
+}
+
+}  // namespace
+}  // namespace odr::io
