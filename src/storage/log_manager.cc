@@ -354,8 +354,12 @@ void LogManager::Impl::run_flushes(io::MayBlock may_block, TimestampMs now) {
     for (const auto& directory : directories) {
         if (directory->offline) continue;
         for (const Entry& entry : entries_in(*directory)) {
-            if (entry.log->flush_is_due(now))
-                (void)entry.log->flush(may_block);  // a failure takes it offline by itself
+            Log& log = *entry.log;
+            const bool all_is_due = log.flush_is_due(now);
+            // As in Kafka a sealed segment is made durable soon after the roll, so that recovery has one segment to
+            // read.
+            const Offset due_until = all_is_due ? log.log_end_offset() : log.active_segment_offset();
+            if (log.recovery_point() < due_until) (void)log.flush(may_block, due_until);  // a failure takes it offline
         }
     }
 }

@@ -135,6 +135,31 @@ TEST_F(LogManagerTest, ALogMadeAnewUnderANameIsNotHeldToTheOldOnesCheckpoints) {
     EXPECT_EQ(log->recovery_point(), Offset{0});
 }
 
+TEST_F(LogManagerTest, ASealedSegmentIsDurableSoonAfterTheRoll) {
+    const auto manager = open({"/a"});
+    load(*manager);
+    const auto log = create(*manager, "orders");
+    const auto append = [&] {
+        std::vector<std::uint8_t> bytes = make_batch({.records = 1});
+        std::vector<PendingAppend> batches{{.batch = *record::MutableRecordBatch::parse(bytes),
+                                            .origin = AppendOrigin::client,
+                                            .result = AppendInfo{}}};
+        AppendDemand demand;
+        demand.add(batches.front().batch);
+        ASSERT_TRUE(log->prepare_append(kMayBlock, demand, clock.now()));
+        const AppendLock lock = log->lock_for_append();
+        log->append(lock, batches, LeaderEpoch{0}, clock.now());
+    };
+    append();
+    manager->run_once(kMayBlock, clock.now());
+    EXPECT_EQ(log->recovery_point(), Offset{0}) << "nothing is sealed, and nobody asked for a flush";
+    ASSERT_TRUE(log->roll(kMayBlock, clock.now()));
+    append();
+    clock.advance_ms(2000);
+    manager->run_once(kMayBlock, clock.now());
+    EXPECT_EQ(log->recovery_point(), Offset{1});
+}
+
 TEST_F(LogManagerTest, TheBrokerEpochOfBeforeIsKnownOnlyWhereEveryDirectoryStoppedCleanly) {
     auto manager = open({"/a", "/b"});
     load(*manager);
