@@ -132,7 +132,8 @@ bool Log::Impl::should_roll(const AppendDemand& demand, TimestampMs now) const {
     if (size == 0) return last_relative > kRelativeOffsetMax && first != segment.base_offset;
     if (last_relative > kRelativeOffsetMax) return true;
     if (size + demand.bytes > static_cast<std::uint64_t>(settings->segment_bytes)) return true;
-    if (waited_for_roll(segment, demand, now, *settings) > settings->segment_ms_max() - segment.roll_jitter_ms) return true;
+    if (waited_for_roll(segment, demand, now, *settings) > settings->segment_ms_max() - segment.roll_jitter_ms)
+        return true;
     const auto index_bytes = static_cast<std::size_t>(settings->segment_index_bytes);
     return segment.offset_index.size() >= index_bytes / OffsetIndexEntry::kBytes ||
            segment.time_index.size() + 1 >= index_bytes / TimeIndexEntry::kBytes;
