@@ -11,7 +11,7 @@ namespace odr::storage {
 
 // The latest offset of each key, in memory that is bounded from the start: 24 bytes a key, a hash of the key and the
 // offset. Keys themselves are not kept, so two keys of one hash would be one; the hash is keyed at random, or a client
-// could choose keys that make the cleaner drop records it should keep (docs/adr/0010-offset-map.md).
+// could choose keys that make the cleaner drop records it should keep (docs/adr/0017-offset-map.md).
 //
 // Owner:   one cleaning. The memory is mapped when the map is made and given back when it goes; pages that no key came
 //          to lie in are never touched.
