@@ -93,7 +93,9 @@ Offset Log::local_log_start_offset() const {
 Offset Log::last_stable_offset() const {
     const Offset high = high_watermark();
     const std::int64_t unstable = impl_->first_unstable_offset.load(std::memory_order_acquire);
-    return unstable >= 0 ? std::min(high, Offset{unstable}) : high;
+    if (unstable < 0) return high;
+    // A transaction may have begun in records that were deleted since.
+    return std::min(high, std::max(Offset{unstable}, log_start_offset()));
 }
 
 Offset Log::first_segment_offset() const {

@@ -154,6 +154,8 @@ struct Log::Impl {
     void remove_snapshots_above(Offset offset);
     // Before older segments go: nothing but this snapshot will know what producers wrote there.
     Result<void> sync_first_snapshot(io::MayBlock);
+    Result<void> sync_snapshot(io::MayBlock, Offset offset);
+    Result<void> leave_snapshot(io::MayBlock);  // at a clean stop
 
     // --- log_retention.cc; the same
     // How many of the oldest segments retention takes now.

@@ -274,7 +274,8 @@ Result<void> LogLoader::load_producers(Offset end) {
     std::set<Offset> wanted;
     for (const auto& segment : log_.segments) wanted.insert(segment->base_offset);
     const Offset first = log_.segments.front()->base_offset;
-    if (!log_.snapshots.empty()) wanted.insert(*log_.snapshots.rbegin());
+    const auto behind_end = log_.snapshots.upper_bound(end);
+    if (behind_end != log_.snapshots.begin()) wanted.insert(*std::prev(behind_end));
     for (auto it = log_.snapshots.begin(); it != log_.snapshots.end();) {
         if (wanted.contains(*it) && *it <= end && *it >= first) {
             ++it;

@@ -141,6 +141,8 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
     }
     // A start after a crash trusts the indexes of segments that end at or below the recovery point.
     const bool is_durable = recovery_point.load() >= base_offset.raw();
+    // What a crash left of them was not looked into before, and no later start would either.
+    if (old->indexes_doubtful) ODR_CHECK(rebuild_indexes(may_block, old, is_durable));
     ODR_CHECK(write_index_blocks(old, is_durable, may_block));
     auto segment = std::make_shared<LogSegment>(base_offset, 0);
     auto file = create_files(*segment);
@@ -247,21 +249,45 @@ Result<void> Log::Impl::write_snapshot(Offset offset) {
     // Never in place: a power loss could bring back what an earlier one of that name said of other batches.
     const std::string path = path_of(segment_file_name(offset, kSnapshotSuffix));
     ODR_CHECK(environment.files->remove(path));
+    {
+        std::lock_guard state{state_mutex};
+        snapshots.erase(offset);
+    }
     ODR_TRY(file, environment.files->open(path, io::OpenMode::truncate));
-    ODR_CHECK(file->write_at(as_bytes(bytes), 0));
+    if (const auto written = file->write_at(as_bytes(bytes), 0); !written) {
+        (void)environment.files->remove(path);
+        return written;
+    }
     std::lock_guard state{state_mutex};
     snapshots.insert(offset);
     folder_is_dirty = true;
     return {};
 }
 
-Result<void> Log::Impl::sync_first_snapshot(io::MayBlock may_block) {
-    const Offset first = segments.front()->base_offset;
-    if (!snapshots.contains(first)) return {};
+// The next start has producers from snapshots alone when the stop was clean. Producers may be known though no record is
+// left, where records were deleted or truncated.
+Result<void> Log::Impl::leave_snapshot(io::MayBlock may_block) {
+    bool has_producers = false;
+    {
+        std::lock_guard append{append_mutex};
+        has_producers = producers.size() != 0;
+    }
+    if (end() <= Offset{log_start_offset.load()} && !has_producers && snapshots.empty()) return {};
+    if (!snapshots.contains(end())) ODR_CHECK(write_snapshot(end()));
+    // A start after a power loss that finds none takes it that there are no producers.
+    return has_producers ? sync_snapshot(may_block, end()) : Result<void>{};
+}
+
+Result<void> Log::Impl::sync_snapshot(io::MayBlock may_block, Offset offset) {
     ODR_TRY(file,
-            environment.files->open(path_of(segment_file_name(first, kSnapshotSuffix)), io::OpenMode::read_write));
+            environment.files->open(path_of(segment_file_name(offset, kSnapshotSuffix)), io::OpenMode::read_write));
     ODR_CHECK(file->sync(may_block));
     return environment.files->sync_directory(may_block, options.directory);
+}
+
+Result<void> Log::Impl::sync_first_snapshot(io::MayBlock may_block) {
+    const Offset first = segments.front()->base_offset;
+    return snapshots.contains(first) ? sync_snapshot(may_block, first) : Result<void>{};
 }
 
 void Log::Impl::remove_snapshots_above(Offset offset) {
@@ -411,9 +437,7 @@ Result<void> Log::close(io::MayBlock may_block) {
         epochs_changed = log.epochs.dirty_below(log.end());
     }
     if (epochs_changed) ODR_CHECK(log.write_epochs(may_block));
-    if (log_end_offset() > log_start_offset() && !log.snapshots.contains(log_end_offset())) {
-        ODR_CHECK(log.write_snapshot(log_end_offset()));
-    }
+    ODR_CHECK(log.leave_snapshot(may_block));
     std::lock_guard state{log.state_mutex};
     active->file = nullptr;
     log.tail.clear();

@@ -216,8 +216,9 @@ Result<bool> Log::Impl::keep_txn_index(io::MayBlock may_block, const SegmentPtr&
     std::size_t kept = 0;
     for (; kept < entries.size() && entries[kept].last_offset < trusted_below.raw(); ++kept) {
         const TxnIndexEntry& entry = entries[kept];
+        // The marker comes behind the first batch, so zeros that a power loss left are no entry.
         const bool sound = entry.producer_id >= 0 && entry.first_offset >= 0 &&
-                           entry.first_offset <= entry.last_offset && entry.last_offset >= segment->base_offset.raw();
+                           entry.first_offset < entry.last_offset && entry.last_offset >= segment->base_offset.raw();
         if (!sound || (kept != 0 && entry.last_offset <= entries[kept - 1].last_offset)) return false;
     }
     if (bytes != kept * TxnIndexEntry::kBytes) {

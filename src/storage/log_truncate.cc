@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "storage/disk_failure.h"
 #include "storage/log_impl.h"
 
 namespace odr::storage {
@@ -98,8 +99,12 @@ Result<void> Log::Impl::start_empty_at(Offset offset, Offset log_start) {
         recovery_point = std::min(recovery_point.load(), offset.raw());
         folder_is_dirty = true;
     }
-    for (const SegmentPtr& segment : gone) remove_files(*segment);
+    // The newest first, so that a crash in between leaves no hole.
+    for (auto it = gone.rbegin(); it != gone.rend(); ++it) remove_files(**it);
     remove_snapshots_above(kNoOffset);
+    // A log without a file would be taken to end where it was last said to start, and give offsets out again.
+    const auto made = create_files(*active());
+    if (!made && !is_passing_failure(made.error())) return fail(made.error());
     std::lock_guard append{append_mutex};
     std::lock_guard state{state_mutex};
     producers.clear();
