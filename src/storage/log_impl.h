@@ -154,6 +154,8 @@ struct Log::Impl {
     void remove_snapshots_above(Offset offset);
     // Before older segments go: nothing but this snapshot will know what producers wrote there.
     Result<void> sync_first_snapshot(io::MayBlock);
+    Result<void> mend_snapshot(Offset offset);
+    Result<void> write_snapshot_file(Offset offset, std::string_view bytes);
     Result<void> sync_snapshot(io::MayBlock, Offset offset);
     Result<void> leave_snapshot(io::MayBlock);  // at a clean stop
 

@@ -7,6 +7,7 @@
 #include "storage/checkpoint_file.h"
 #include "storage/disk_failure.h"
 #include "storage/log_impl.h"
+#include "storage/producer_replay.h"
 
 namespace odr::storage {
 namespace {
@@ -245,6 +246,10 @@ Result<void> Log::Impl::write_snapshot(Offset offset) {
         std::lock_guard append{append_mutex};
         bytes = producers.encode_snapshot();
     }
+    return write_snapshot_file(offset, bytes);
+}
+
+Result<void> Log::Impl::write_snapshot_file(Offset offset, std::string_view bytes) {
     // Not synced: its CRC tells a torn one, and the batches behind an older one tell the same story.
     // Never in place: a power loss could bring back what an earlier one of that name said of other batches.
     const std::string path = path_of(segment_file_name(offset, kSnapshotSuffix));
@@ -287,7 +292,29 @@ Result<void> Log::Impl::sync_snapshot(io::MayBlock may_block, Offset offset) {
 
 Result<void> Log::Impl::sync_first_snapshot(io::MayBlock may_block) {
     const Offset first = segments.front()->base_offset;
+    if (const auto made = mend_snapshot(first); !made) {
+        // Deleting may be what makes room again.
+        log::warn("{}: cannot make {} anew ({})", options.directory, segment_file_name(first, kSnapshotSuffix),
+                  made.error().what);
+    }
     return snapshots.contains(first) ? sync_snapshot(may_block, first) : Result<void>{};
+}
+
+// Needs: the files of the segments below `offset`, sealed.
+Result<void> Log::Impl::mend_snapshot(Offset offset) {
+    {
+        std::lock_guard append{append_mutex};
+        if (producers.size() == 0) return {};
+    }
+    const std::string path = path_of(segment_file_name(offset, kSnapshotSuffix));
+    if (snapshots.contains(offset)) {
+        const auto bytes = environment.files->read_file(path);
+        if (bytes && decode_producer_snapshot(as_bytes(*bytes))) return {};
+    }
+    ProducerReplay replay{*environment.files, options.directory};
+    ODR_CHECK(replay.start_at_or_below(offset));
+    ODR_CHECK(replay.advance_to(offset));
+    return write_snapshot_file(offset, replay.encode_snapshot());
 }
 
 void Log::Impl::remove_snapshots_above(Offset offset) {

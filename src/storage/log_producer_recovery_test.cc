@@ -125,5 +125,25 @@ TEST(LogProducerRecoveryTest, IndexesThatACrashLeftAreMadeAnewWhenTheirSegmentIs
     EXPECT_EQ(time_index_after_roll(true), sound);
 }
 
+TEST(LogProducerRecoveryTest, ASegmentIsNotDeletedBeforeASoundSnapshotSaysWhatItsProducersWrote) {
+    LogFixture fixture;
+    const auto batch = make_batch({.producer = kProducer, .epoch = ProducerEpoch{0}, .sequence = 0});
+    ASSERT_TRUE(fixture.append(batch));
+    ASSERT_TRUE(fixture.log->roll(kMayBlock, fixture.now));
+    ASSERT_TRUE(fixture.append(BatchSpec{}));
+    ASSERT_TRUE(fixture.log->flush(kMayBlock));
+    fixture.checkpoint();
+    fixture.files.set_contents(fixture.path("00000000000000000001.snapshot"), "torn");
+    fixture.open();
+    delete_below(fixture, Offset{1});
+    ASSERT_TRUE(fixture.log->delete_old_segments(kMayBlock, fixture.now));
+    ASSERT_EQ(fixture.log->first_segment_offset(), Offset{1});
+    fixture.files.crash(1);
+    fixture.open();
+    const auto again = fixture.append(batch);
+    ASSERT_TRUE(again.has_value()) << again.error().what;
+    EXPECT_TRUE(again->duplicate);
+}
+
 }  // namespace
 }  // namespace odr::storage::test
