@@ -125,6 +125,23 @@ TEST(LogProducerRecoveryTest, IndexesThatACrashLeftAreMadeAnewWhenTheirSegmentIs
     EXPECT_EQ(time_index_after_roll(true), sound);
 }
 
+TEST(LogProducerRecoveryTest, AFullDiskWhileIndexesAreMadeAnewLeavesNothingOfTheOldOnes) {
+    LogFixture fixture;
+    ASSERT_TRUE(fixture.append(BatchSpec{}));
+    ASSERT_TRUE(fixture.log->release_idle(kMayBlock, fixture.now, 0));
+    const std::string path = fixture.path("00000000000000000000.timeindex");
+    fixture.files.set_contents(path, std::string(60, '\1'));
+    fixture.files.set_contents(fixture.path("00000000000000000000.index"), std::string(80, '\1'));
+    fixture.open();
+    fixture.files.fail_writes(1, ENOSPC);
+    (void)fixture.append(BatchSpec{});
+    fixture.files.fail_writes(0, 0);
+    ASSERT_TRUE(fixture.append(BatchSpec{}));
+    ASSERT_TRUE(fixture.log->roll(kMayBlock, fixture.now));
+    ASSERT_TRUE(fixture.log->flush(kMayBlock));
+    EXPECT_EQ(fixture.files.contents(path).size(), 12U) << "one entry, for the newest record";
+}
+
 TEST(LogProducerRecoveryTest, ASegmentIsNotDeletedBeforeASoundSnapshotSaysWhatItsProducersWrote) {
     LogFixture fixture;
     const auto batch = make_batch({.producer = kProducer, .epoch = ProducerEpoch{0}, .sequence = 0});

@@ -258,9 +258,12 @@ Result<void> Log::Impl::rebuild_txn_index(const SegmentPtr& segment, Offset end)
 }
 
 Result<void> Log::Impl::write_recovered_indexes(const SegmentPtr& segment) {
+    const auto cut = [&]<class Entry>(const IndexFile<Entry>& index, const char* suffix) -> Result<void> {
+        ODR_TRY(file, environment.files->open(path_of(*segment, suffix), io::OpenMode::create));
+        return file->truncate(std::uint64_t{index.written()} * Entry::kBytes);
+    };
     const auto write = [&]<class Entry>(IndexFile<Entry>& index, const char* suffix) -> Result<void> {
         ODR_TRY(file, environment.files->open(path_of(*segment, suffix), io::OpenMode::create));
-        ODR_CHECK(file->truncate(std::uint64_t{index.written()} * Entry::kBytes));
         ODR_CHECK(file->write_at(encode_entries(index.pending()), std::uint64_t{index.written()} * Entry::kBytes));
         std::lock_guard state{state_mutex};
         index.mark_written(index.pending().size());
@@ -268,7 +271,10 @@ Result<void> Log::Impl::write_recovered_indexes(const SegmentPtr& segment) {
         return {};
     };
     segment->indexes_unsynced = true;
-    Result<void> written = write(segment->offset_index, kOffsetIndexSuffix);
+    // Both first: what is written when there is room may be shorter than what stood there.
+    Result<void> written = cut(segment->offset_index, kOffsetIndexSuffix);
+    if (written) written = cut(segment->time_index, kTimeIndexSuffix);
+    if (written) written = write(segment->offset_index, kOffsetIndexSuffix);
     if (written) written = write(segment->time_index, kTimeIndexSuffix);
     // They can stay in memory until there is room.
     if (!written && is_full_disk(written.error())) return {};
