@@ -8,7 +8,7 @@
 #   --with-coordinators      also what needs the transaction coordinator
 #   -- ...                   the rest goes to pytest
 #
-# Suites: wire groups tools java clients startup takeover disks crash log bulk
+# Suites: wire groups tools java clients startup takeover disks crash log bulk; live-takeover many-partitions when named
 # Environment: ODRADEK_BINARY, ODRADEK_BULK_RECORDS, ODRADEK_CRASH_ROUNDS, ODRADEK_SEED, ODRADEK_KEEP_DATA,
 #   ODRADEK_GROUP_MEMBERS and ODRADEK_GROUP_SECONDS (20 and 300: the long form), ODRADEK_GROUP_CRASH_ROUNDS
 set -uo pipefail
@@ -27,6 +27,8 @@ declare -A PATHS=(
     [crash]="crash"
     [bulk]="interop/test_bulk.py"
     [log]="log"
+    [live-takeover]="soak/test_live_takeover.py"
+    [many-partitions]="soak/test_many_partitions.py"
 )
 ORDER=(startup wire tools java clients groups takeover disks crash log bulk)
 

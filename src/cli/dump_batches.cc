@@ -252,7 +252,7 @@ void dump_log(const std::string& path, const DumpOptions& options, DumpComplaint
     const bool is_bounded = options.bytes_max < std::numeric_limits<std::int32_t>::max();
     const io::FilePos end =
         is_bounded ? std::min<io::FilePos>(*size, static_cast<io::FilePos>(options.bytes_max)) : *size;
-    storage::BatchScanner scanner{**file, 0, end};
+    storage::BatchScanner scanner{**file, 0, end, storage::BatchScanner::LargeDamaged::given};
     RecordPrinter records{path, options, complaints};
     for (;;) {
         const auto batch = scanner.next();

@@ -75,7 +75,7 @@ Result<std::optional<record::RecordBatchView>> BatchScanner::next() {
     const std::size_t size = header->size_in_bytes();
     if (next_ + size > end_) return Found{};
     // A length that is a lie is not a reason to take the memory it asks for.
-    if (size > kScanWindow) ODR_CHECK(check_large(*header, size));
+    if (size > kScanWindow && large_ == LargeDamaged::refused) ODR_CHECK(check_large(*header, size));
     ODR_TRY(whole, at_least(size));
     if (whole.size() < size) return Found{};
     ODR_TRY(batch, record::RecordBatchView::parse(whole));

@@ -48,8 +48,11 @@ private:
 // Threads: one. Memory: the largest batch whose CRC is right, at least 256 KiB.
 class BatchScanner {
 public:
-    BatchScanner(const io::File& file, io::FilePos start, io::FilePos end)
-        : file_{&file}, position_{start}, next_{start}, end_{end} {}
+    // What to do with a batch of more than 256 KiB whose CRC is wrong, so that its length may be a lie. `given` is for
+    // tools that show what is there, and may take as much memory as the file is long.
+    enum class LargeDamaged { refused, given };
+    BatchScanner(const io::File& file, io::FilePos start, io::FilePos end, LargeDamaged large = LargeDamaged::refused)
+        : file_{&file}, position_{start}, next_{start}, end_{end}, large_{large} {}
 
     // Gives:  the next batch, valid until the next call; nullopt at the end, or where the file ends within it.
     // Errors: corrupt_message where no batch can start, kafka_storage_error.
@@ -64,6 +67,7 @@ private:
     io::FilePos position_;
     io::FilePos next_;
     io::FilePos end_;
+    LargeDamaged large_;
     io::FilePos window_start_ = 0;
     std::size_t window_size_ = 0;
     std::vector<std::uint8_t> window_;

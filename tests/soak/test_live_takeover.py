@@ -95,6 +95,9 @@ def gather(broker, tools):
 def change(broker, how, taker, members, tools):
     """Ends the broker, starts the other, and gives what that tells of the groups.
 
+    Part of the soak, not of the default run: about once in ten runs all members are silent after Apache Kafka's clean stop even
+    so; probably an answer was under way to them before they were held, but that has not been seen.
+
     Two moments of Apache Kafka 4.3.0 are not for members, which are held still:
     - While it stops cleanly its answers to Metadata name no broker at all. librdkafka (2.16) then forgets every broker
       that it knows, and a member is not heard of again for minutes.
