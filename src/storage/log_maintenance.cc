@@ -153,7 +153,9 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
     if (!file) {
         // An empty segment left here would hide from the next start what the old one goes on to take.
         remove_files(*segment);
-        return fail(file.error());
+        // Nor may a power loss bring it back once more has been appended to the old one.
+        const auto synced = environment.files->sync_directory(may_block, options.directory);
+        return synced ? fail(file.error()) : go_offline(synced.error());
     }
     segment->offset_index.reset(0, {});
     segment->time_index.reset(0, {});

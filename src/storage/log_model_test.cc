@@ -315,8 +315,12 @@ private:
     std::int32_t epoch_ = 0;
 };
 
+// Found by longer runs: a roll fails on a full disk, and a power loss brings the segment back that it had removed.
+constexpr std::uint64_t kRareSeed = 123'549;
+
 void run_seeds(Writers writers) {
-    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    for (std::uint64_t n = 0; n <= kSeeds; ++n) {
+        const std::uint64_t seed = n == 0 ? kRareSeed : n;
         SCOPED_TRACE(testing::Message() << "seed " << seed);
         Model{seed, writers}.run();
         if (::testing::Test::HasFatalFailure()) break;

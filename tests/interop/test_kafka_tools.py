@@ -338,7 +338,11 @@ def test_metadata_shell_shows_the_cluster(run, broker, tools, topic, tmp_path):
     shutil.copytree(broker.data_dir / "__cluster_metadata-0", copy)
 
     def shell(*command):
-        return tools.run("metadata-shell", "--snapshot", copy / f"{0:020}.log", *command).ok().out
+        # It answers when it has read the files, at times before what it read is in its image: then it shows nothing.
+        def shown():
+            return tools.run("metadata-shell", "--snapshot", copy / f"{0:020}.log", *command).ok().out
+
+        return wait_until(shown, f"the shell to answer {command}", 30)
 
     assert topic in shell("ls", "/image/topics/byName")
     assert shell("ls", "/image/cluster/brokers").split() == ["1"]
