@@ -5,10 +5,10 @@
 namespace odr::server {
 namespace {
 
-constexpr int kBusyPercent = 65;    // from here on a reactor sheds work
+constexpr int kBusyPercent = 90;    // from here on a reactor sheds work
 constexpr int kWorthPercent = 20;   // a smaller difference is not worth the moves
-constexpr int kMergedPercent = 40;  // far enough below kBusyPercent that merged work is not shed again
-constexpr int kRoomPercent = 40;    // below it a reactor takes new connections
+constexpr int kMergedPercent = 60;  // far enough below kBusyPercent that merged work is not shed again
+constexpr int kRoomPercent = 60;    // below it a reactor takes new connections
 
 }  // namespace
 

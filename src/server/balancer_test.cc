@@ -9,9 +9,9 @@ using Loads = std::vector<int>;
 
 TEST(BalancerTest, ANewConnectionGoesToTheFirstReactorWithRoom) {
     EXPECT_EQ(plan_placement(Loads{0, 0, 0}), 0U);
-    EXPECT_EQ(plan_placement(Loads{39, 0, 0}), 0U);
-    EXPECT_EQ(plan_placement(Loads{40, 10, 0}), 1U);
-    EXPECT_EQ(plan_placement(Loads{90, 40, 39}), 2U);
+    EXPECT_EQ(plan_placement(Loads{59, 0, 0}), 0U);
+    EXPECT_EQ(plan_placement(Loads{60, 10, 0}), 1U);
+    EXPECT_EQ(plan_placement(Loads{90, 60, 59}), 2U);
 }
 
 TEST(BalancerTest, WhereNoReactorHasRoomTheLeastBusyOneTakesIt) { EXPECT_EQ(plan_placement(Loads{90, 60, 80}), 1U); }
@@ -23,7 +23,7 @@ TEST(BalancerTest, ABusyReactorGivesHalfOfTheDifferenceToTheLeastBusyOne) {
     EXPECT_EQ(plan->percent, 45);
 }
 
-TEST(BalancerTest, AReactorThatKeepsUpShedsNothing) { EXPECT_FALSE(plan_shedding(Loads{64, 0}, 0)); }
+TEST(BalancerTest, AReactorThatKeepsUpShedsNothing) { EXPECT_FALSE(plan_shedding(Loads{89, 0}, 0)); }
 
 TEST(BalancerTest, ASmallDifferenceMovesNothing) {
     EXPECT_FALSE(plan_shedding(Loads{90, 75}, 0));
@@ -33,7 +33,7 @@ TEST(BalancerTest, ASmallDifferenceMovesNothing) {
 TEST(BalancerTest, WorkThatFitsBesideAnotherReactorsGoesToTheFront) {
     EXPECT_EQ(plan_merging(Loads{20, 20, 5}, 1), 0U);
     EXPECT_EQ(plan_merging(Loads{60, 20, 5}, 2), 1U);
-    EXPECT_FALSE(plan_merging(Loads{60, 20, 25}, 2));
+    EXPECT_FALSE(plan_merging(Loads{60, 40, 25}, 2));
     EXPECT_FALSE(plan_merging(Loads{5, 0, 0}, 0)) << "the first has nowhere to go";
 }
 

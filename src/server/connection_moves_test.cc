@@ -74,6 +74,7 @@ TEST_F(ConnectionMovesTest, WorkThatFitsOnTheFirstReactorComesBackWhenItHasFitte
     const Id one = connect();
     const Id two = connect();
     window(90, 0, {one, two});
+    window(45, 45, {one, two});
     for (int i = 1; i < Balancer::kMergeAfterWindows; ++i) window(5, 5, {one, two});
     EXPECT_EQ(counts(), (Counts{1, 1}));
     window(5, 5, {one, two});
@@ -84,6 +85,7 @@ TEST_F(ConnectionMovesTest, APauseDoesNotCountAsFitting) {
     const Id one = connect();
     const Id two = connect();
     window(90, 0, {one, two});
+    window(45, 45, {one, two});
     for (int i = 1; i < Balancer::kMergeAfterWindows; ++i) window(5, 5, {one, two});
     window(45, 45, {one, two});
     window(5, 5, {one, two});
