@@ -337,20 +337,20 @@ def test_metadata_shell_shows_the_cluster(run, broker, tools, topic, tmp_path):
     copy = tmp_path / "copy" / "__cluster_metadata-0"
     shutil.copytree(broker.data_dir / "__cluster_metadata-0", copy)
 
-    def shell(*command):
-        # It answers when it has read the files, at times before what it read is in its image: then it shows nothing.
+    def shows(text, *command):
+        # The shell answers when it has read the files, at times before all that it read is in its image.
         def shown():
-            return tools.run("metadata-shell", "--snapshot", copy / f"{0:020}.log", *command).ok().out
+            out = tools.run("metadata-shell", "--snapshot", copy / f"{0:020}.log", *command).ok().out
+            return out if text in out else None
 
-        return wait_until(shown, f"the shell to answer {command}", 30)
+        return wait_until(shown, f"the shell to answer {command} with {text}", 30)
 
-    assert topic in shell("ls", "/image/topics/byName")
-    assert shell("ls", "/image/cluster/brokers").split() == ["1"]
-    partition = shell("cat", f"/image/topics/byName/{topic}/0")
-    assert "replicas=[1]" in partition and "isr=[1]" in partition and "leader=1" in partition
-    tree = shell("tree", "/image")
-    assert f"listenerName='PLAINTEXT', securityProtocol=PLAINTEXT, host='127.0.0.1', port={broker.port}" in tree
-    assert "Optional[4.3-IV0]" in tree
+    shows(topic, "ls", "/image/topics/byName")
+    assert shows("1", "ls", "/image/cluster/brokers").split() == ["1"]
+    partition = shows("leader=1", "cat", f"/image/topics/byName/{topic}/0")
+    assert "replicas=[1]" in partition and "isr=[1]" in partition
+    endpoint = f"listenerName='PLAINTEXT', securityProtocol=PLAINTEXT, host='127.0.0.1', port={broker.port}"
+    assert "Optional[4.3-IV0]" in shows(endpoint, "tree", "/image")
 
 
 # --- cluster ----------------------------------------------------------------------------------------------------------
