@@ -147,6 +147,7 @@ BrokerServer::Step BrokerServer::open_directories() {
     if (!opened) return std::unexpected{reason};
     logs_ = std::move(*opened);
     services_.logs = logs_.get();
+    logs_->set_delete_delay(config_->get_long("log.segment.delete.delay.ms"));
     log_cleaner_ = std::make_unique<storage::LogCleaner>(*logs_, files_, clock_, random_,
                                                          DynamicConfig::log_cleaner_config(*config_));
     services_.log_cleaner = log_cleaner_.get();
@@ -156,7 +157,8 @@ BrokerServer::Step BrokerServer::open_directories() {
         *logs_, *replicas_, images_, clock_,
         LogDirectories::Options{.self = config_->node_id(),
                                 .metadata_log_dir = config_->metadata_log_dir(),
-                                .failure_timeout_ms = config_->get_long("log.dir.failure.timeout.ms")},
+                                .failure_timeout_ms = config_->get_long("log.dir.failure.timeout.ms"),
+                                .cleaner = log_cleaner_.get()},
         on_fatal_);
     log_directories_->update(*config_);
     services_.log_directories = log_directories_.get();

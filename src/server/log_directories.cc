@@ -53,7 +53,8 @@ LogDirectories::LogDirectories(storage::LogManager& logs, replication::ReplicaMa
              },
              [this](const storage::TopicPartition& partition, const Uuid& topic_id, const Uuid& directory_id) {
                  propose(partition, topic_id, directory_id);
-             }} {
+             },
+             options_.cleaner} {
     logs_.on_offline([this](const storage::LogDirInfo& failed) { note_failure(failed); });
     logs_.set_directory_of([this](const storage::TopicPartition& partition) {
         return directory_in(*images_.current(), partition, options_.self);

@@ -35,6 +35,7 @@ public:
         BrokerId self{0};
         std::string metadata_log_dir;
         std::int64_t failure_timeout_ms = 30'000;  // log.dir.failure.timeout.ms
+        storage::LogCleaner* cleaner = nullptr;    // kept off logs that move
     };
 
     // `on_fatal`: the node cannot go on: all directories failed, or the metadata's, or the controller was not told of

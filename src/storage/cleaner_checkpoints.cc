@@ -4,7 +4,8 @@
 
 namespace odr::storage {
 
-void CleanerCheckpoints::load(io::MayBlock may_block, const std::string& log_dir) {
+void CleanerCheckpoints::load(io::MayBlock may_block, const std::string& log_dir,
+                              const std::function<bool(const TopicPartition&)>& is_elsewhere) {
     const std::string path = log_dir + "/" + kCleanerOffsetCheckpoint;
     const bool is_there = files_.exists(path);
     if (!is_there) tell_of_failure(log_dir, files_.replace_file(may_block, path, ByteView{}));
@@ -17,6 +18,7 @@ void CleanerCheckpoints::load(io::MayBlock may_block, const std::string& log_dir
         log::warn("{} is of no use ({}); compacted logs there are cleaned from their start", path,
                   decoded.error().what);
     }
+    std::erase_if(offsets, [&](const auto& item) { return is_elsewhere(item.first); });
     const std::lock_guard guard{mutex_};
     by_directory_[log_dir] = std::move(offsets);
 }
@@ -24,6 +26,7 @@ void CleanerCheckpoints::load(io::MayBlock may_block, const std::string& log_dir
 void CleanerCheckpoints::forget(const std::string& log_dir) {
     const std::lock_guard guard{mutex_};
     by_directory_.erase(log_dir);
+    owed_.erase(log_dir);
 }
 
 std::optional<Offset> CleanerCheckpoints::find(const std::string& log_dir, const TopicPartition& log) const {
@@ -60,7 +63,7 @@ void CleanerCheckpoints::remove(io::MayBlock may_block, const std::string& log_d
 void CleanerCheckpoints::move(io::MayBlock may_block, const std::string& from_dir, const std::string& to_dir,
                               const TopicPartition& log) {
     const auto offset = find(from_dir, log);
-    if (!offset) return;
+    if (!offset) return remove(may_block, to_dir, log);
     update(may_block, to_dir, log, *offset);
     remove(may_block, from_dir, log);
 }
@@ -72,10 +75,31 @@ void CleanerCheckpoints::change(io::MayBlock may_block, const std::string& log_d
         const std::lock_guard guard{mutex_};
         const auto directory = by_directory_.find(log_dir);
         if (directory == by_directory_.end() || !how(directory->second)) return;
-        const std::string text = encode_offset_checkpoint(directory->second);
-        written = files_.replace_file(may_block, log_dir + "/" + kCleanerOffsetCheckpoint, as_bytes(text));
+        written = write(may_block, log_dir);
     }
     tell_of_failure(log_dir, written);
+}
+
+Result<void> CleanerCheckpoints::write(io::MayBlock may_block, const std::string& log_dir) {
+    const std::string text = encode_offset_checkpoint(by_directory_[log_dir]);
+    auto written = files_.replace_file(may_block, log_dir + "/" + kCleanerOffsetCheckpoint, as_bytes(text));
+    if (written) {
+        owed_.erase(log_dir);
+    } else {
+        owed_.insert(log_dir);
+    }
+    return written;
+}
+
+void CleanerCheckpoints::write_what_is_owed(io::MayBlock may_block) {
+    std::set<std::string> owed;
+    {
+        const std::lock_guard guard{mutex_};
+        owed = owed_;
+    }
+    for (const std::string& log_dir : owed) {
+        change(may_block, log_dir, [](OffsetCheckpoint&) { return true; });
+    }
 }
 
 // Without the lock: who is told calls forget().

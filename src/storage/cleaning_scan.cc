@@ -54,6 +54,13 @@ Result<std::optional<record::RecordBatchView>> CleaningScan::next() {
     if (size > end_ - next_) return fail(ErrorCode::corrupt_message, "the segment ends within a batch");
     ODR_TRY(whole, at_least(size));
     ODR_TRY(batch, record::RecordBatchView::parse(whole));
+    const bool goes_back =
+        batch.last_offset() < next_offset_ ||
+        (!batch.is_legacy() && (batch.base_offset() < next_offset_ || batch.last_offset_delta() < 0));
+    if (goes_back || batch.last_offset() >= offset_behind_) {
+        return fail(ErrorCode::corrupt_message, "the offsets go back or leave the segment");
+    }
+    next_offset_ = batch.next_offset();
     next_ += size;
     return Found{batch};
 }

@@ -33,14 +33,22 @@ private:
 // Threads: one. Memory: the buffer given, which grows with the largest batch.
 class CleaningScan {
 public:
-    // [start, end) of the file. `before_read` is told how much is read next, and may end the scan with an error.
+    // [start, end) of the file, whose offsets are to ascend within [first, behind): no CRC covers them, and by a wrong
+    // one the wrong record would count as a key's latest.
+    struct Range {
+        io::FilePos start = 0, end = 0;
+        Offset first{0}, behind{0};
+    };
+    // `before_read` is told how much is read next, and may end the scan with an error.
     using BeforeRead = std::function<Result<void>(io::FilePos start, std::size_t bytes)>;
-    CleaningScan(const io::File& file, io::FilePos start, io::FilePos end, std::size_t read_bytes,
-                 std::vector<std::uint8_t>& buffer, const BeforeRead& before_read)
+    CleaningScan(const io::File& file, const Range& range, std::size_t read_bytes, std::vector<std::uint8_t>& buffer,
+                 const BeforeRead& before_read)
         : file_{file},
-          next_{start},
-          position_{start},
-          end_{end},
+          next_{range.start},
+          position_{range.start},
+          end_{range.end},
+          next_offset_{range.first},
+          offset_behind_{range.behind},
           read_bytes_{read_bytes},
           buffer_{buffer},
           before_read_{before_read} {}
@@ -58,6 +66,8 @@ private:
     io::FilePos next_;
     io::FilePos position_;
     const io::FilePos end_;
+    Offset next_offset_;
+    const Offset offset_behind_;
     const std::size_t read_bytes_;
     std::vector<std::uint8_t>& buffer_;
     const BeforeRead& before_read_;

@@ -21,8 +21,18 @@ void FileRemover::put_back(Item item, TimestampMs not_before) {
     waiting_.emplace(not_before, std::move(item));
 }
 
+void FileRemover::add_log(std::string path, TimestampMs since) {
+    std::lock_guard guard{mutex_};
+    logs_.emplace(since, std::move(path));
+}
+
 bool FileRemover::next(TimestampMs now, Item& out) {
     std::lock_guard guard{mutex_};
+    if (!logs_.empty() && now.raw() - logs_.begin()->first.raw() >= log_delay_ms_) {
+        out = {std::move(logs_.begin()->second), true, now};
+        logs_.erase(logs_.begin());
+        return true;
+    }
     if (waiting_.empty() || waiting_.begin()->first > now) return false;
     out = std::move(waiting_.begin()->second);
     waiting_.erase(waiting_.begin());
@@ -31,7 +41,7 @@ bool FileRemover::next(TimestampMs now, Item& out) {
 
 std::size_t FileRemover::waiting() const {
     std::lock_guard guard{mutex_};
-    return waiting_.size();
+    return waiting_.size() + logs_.size();
 }
 
 std::size_t FileRemover::run_once(io::MayBlock may_block, TimestampMs now) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <deque>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
@@ -34,6 +34,9 @@ public:
 
     // A folder goes with all that is in it.
     void add(std::string path, TimestampMs not_before, bool is_folder);
+    // The folder of a log deleted at `since`: goes when the delay is over, as it is then.
+    void add_log(std::string path, TimestampMs since);
+    void set_log_delay(std::int64_t ms) { log_delay_ms_ = ms; }
     // One turn. Gives: how many files and folders are gone.
     std::size_t run_once(io::MayBlock, TimestampMs now);
     // What waits, a folder counting as one.
@@ -63,7 +66,9 @@ private:
     io::FileSystem& files_;
     const Pace pace_;
     mutable std::mutex mutex_;
-    std::multimap<TimestampMs, Item> waiting_;  // under mutex_; by the time before which nothing happens
+    std::multimap<TimestampMs, Item> waiting_;      // under mutex_; by the time before which nothing happens
+    std::multimap<TimestampMs, std::string> logs_;  // under mutex_; folders, by the time of their deletion
+    std::atomic<std::int64_t> log_delay_ms_{60'000};
 };
 
 }  // namespace odr::storage

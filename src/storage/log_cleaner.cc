@@ -4,13 +4,13 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <new>
 
 #include "base/log.h"
 #include "storage/cleaner_checkpoints.h"
+#include "storage/disk_failure.h"
 
 namespace odr::storage {
 namespace {
@@ -20,11 +20,6 @@ constexpr std::int64_t kBurstNs = 300 * kNsPerMs;      // what the throttle lets
 constexpr std::int64_t kWaitMaxNs = 1'000 * kNsPerMs;  // between two looks at the clock
 constexpr std::size_t kIoBytesMin = std::size_t{4} << 10;
 constexpr double kUnlimitedRate = 1e300;
-
-// What goes away by itself, or is the operator's to mend without a start.
-bool is_passing(const Error& error) {
-    return error.os_errno == ENOSPC || error.os_errno == EDQUOT || error.os_errno == EMFILE || error.os_errno == ENFILE;
-}
 
 double mib(std::uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 double rate(std::uint64_t bytes, std::int64_t ms) { return ms > 0 ? mib(bytes) * 1'000 / static_cast<double>(ms) : 0; }
@@ -151,16 +146,22 @@ bool LogCleaner::turn(io::MayBlock may_block, bool waits) {
     }
     delete_old(may_block);
     forget_deleted();
+    logs_.cleaner_checkpoints().write_what_is_owed(may_block);
     return target.has_value();
 }
 
 bool LogCleaner::take(const Log& log) {
-    const std::lock_guard guard{mutex_};
-    if (uncleanable_.contains(log.topic_partition())) return false;
-    Busy& busy = busy_[log.topic_partition()];
-    if (busy.in_progress || busy.pauses != 0) return false;
-    busy.in_progress = true;
-    return true;
+    {
+        const std::lock_guard guard{mutex_};
+        if (uncleanable_.contains(log.topic_partition())) return false;
+        Busy& busy = busy_[log.topic_partition()];
+        if (busy.in_progress || busy.pauses != 0) return false;
+        busy.in_progress = true;
+    }
+    // Asked only now: a move that begins later has to wait for this log, one that began before is seen here.
+    if (logs_.future_of(log.topic_partition()) == nullptr) return true;
+    let_go(log);
+    return false;
 }
 
 void LogCleaner::let_go(const Log& log) {
@@ -194,6 +195,7 @@ std::vector<std::shared_ptr<Log>> LogCleaner::compacted_logs() const {
         if (directory.offline) continue;
         for (auto& log : logs_.logs_in(directory.path)) {
             if (!log->config()->cleanup_compact || log->is_offline()) continue;
+            if (logs_.future_of(log->topic_partition()) != nullptr) continue;
             out.push_back(std::move(log));
         }
     }
@@ -276,7 +278,7 @@ void LogCleaner::clean(io::MayBlock may_block, const LogToClean& target, std::in
 void LogCleaner::give_up(const std::shared_ptr<Log>& log, const Error& error, const std::string& place) {
     const std::string name = log->topic_partition().to_string();
     if (is_aborted(error) || log->is_offline()) return;
-    if (is_passing(error)) {
+    if (error.os_errno != 0 && is_passing_failure(error)) {
         log::warn("{}: cleaning ended: {} ({}); it is tried again", name, error.what, std::strerror(error.os_errno));
         return;
     }

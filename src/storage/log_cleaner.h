@@ -46,7 +46,8 @@ struct LogCleanerFigures {
 };
 
 // Cleans compacted logs, the dirtiest first, on threads of its own; and deletes from them what retention and
-// DeleteRecords allow, so that the two never meet on one log.
+// DeleteRecords allow, so that the two never meet on one log. A log that moves to another directory is left alone until
+// the move is over or given up: the copy would keep records whose tombstones the cleaner took meanwhile.
 //
 // Owner:   the server. Started after the logs are loaded, stopped before LogManager::stop().
 // Threads: any. Without start() nothing runs, and a test drives it with clean_once().
@@ -72,8 +73,8 @@ public:
     // cleaned.
     bool clean_once(io::MayBlock may_block) { return turn(may_block, false); }
 
-    // No cleaning of this log from here to as many resume(): one under way is ended, and waited for. For who exchanges
-    // its files, as a move between directories does.
+    // No cleaning of this log from here to as many resume(): one under way is ended, and waited for. A move between
+    // directories does so until its future log exists, from which on the cleaner keeps away by itself.
     void pause(const TopicPartition& log);
     void resume(const TopicPartition& log);
 
@@ -94,7 +95,7 @@ private:
     void run_thread(std::int32_t index);
     void start_missing_threads();  // under threads_mutex_
     bool turn(io::MayBlock, bool waits);
-    // Neither taken nor paused nor damaged.
+    // Neither taken nor paused nor damaged nor moving.
     std::vector<std::shared_ptr<Log>> compacted_logs() const;
     std::optional<LogToClean> grab_dirtiest(io::MayBlock, std::int64_t& delay_max_ms);
     bool take(const Log& log);

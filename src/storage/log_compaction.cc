@@ -173,13 +173,15 @@ std::unexpected<Error> LogCompaction::damaged(const SegmentPtr& segment, const C
 
 Result<Offset> LogCompaction::run() {
     const std::int64_t started = means_.clock->monotonic_ms();
+    std::vector<SegmentPtr> clean;
     {
         std::lock_guard state{log().state_mutex};
         truncations_ = log().truncations;
-        const auto clean = log().segments_between(Offset{0}, target_.first_dirty);
-        if (!clean.empty()) {
-            legacy_horizon_ = TimestampMs{modified_ms(log(), *clean.back()) - log().config.load()->delete_retention_ms};
-        }
+        clean = log().segments_between(Offset{0}, target_.first_dirty);
+    }
+    // Outside the lock: it asks the disk.
+    if (!clean.empty()) {
+        legacy_horizon_ = TimestampMs{modified_ms(log(), *clean.back()) - log().config.load()->delete_retention_ms};
     }
     if (target_.log->recovery_point() < target_.durable_to) return fail(kCleaningAborted);
     ODR_CHECK(learn_latest());
@@ -233,7 +235,9 @@ Result<bool> LogCompaction::learn_segment(const SegmentPtr& segment, Offset next
         cold_[segment->id].look(*file, from, from + bytes, size);
         return pace(bytes);
     };
-    CleaningScan scan{*file, start < size ? start : 0, size, means_.io_bytes, read_buffer_, before};
+    const CleaningScan::Range range{
+        .start = start < size ? start : 0, .end = size, .first = segment->base_offset, .behind = next_start};
+    CleaningScan scan{*file, range, means_.io_bytes, read_buffer_, before};
     for (;;) {
         const auto batch = scan.next();
         if (!batch) return damaged(segment, scan, batch.error());
@@ -375,7 +379,7 @@ Result<void> LogCompaction::write_group(const std::vector<SegmentPtr>& segments,
         transactions.add_aborted(aborted);
         rules.retain_legacy_tombstones = modified_ms(log(), *segment) > legacy_horizon_.raw();
         filter.set_rules(rules);
-        ODR_CHECK(clean_segment(segment, filter, out));
+        ODR_CHECK(clean_segment(segment, behind, filter, out));
     }
     figures_.records_read += filter.counts().records_read;
     figures_.records_kept += filter.counts().records_kept;
@@ -400,7 +404,8 @@ Result<void> LogCompaction::diverge(Output& out, const io::File& source, io::Fil
         ODR_CHECK(pace(wanted));
         ODR_TRY(got, source.read_at({piece.data(), wanted}, out.written));
         if (got < wanted)
-            return fail(check() ? Error{ErrorCode::kafka_storage_error, 0, "a segment shrank"} : kCleaningAborted);
+            return fail(check() ? Error{ErrorCode::corrupt_message, 0, "the file is shorter than the segment"}
+                                : kCleaningAborted);
         ODR_CHECK(out.file->write_at(ByteView{piece.data(), wanted}, out.written));
         out.written += wanted;
     }
@@ -418,7 +423,7 @@ Result<void> write_out(io::File& file, std::vector<std::uint8_t>& buffer, std::u
 
 }  // namespace
 
-Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, BatchFilter& filter, Output& out) {
+Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, Offset behind, BatchFilter& filter, Output& out) {
     const std::uint64_t size = segment->size.load();
     if (size == 0) return {};
     ODR_TRY(file, log().file_of(segment, SegmentFileKind::log, Access::may_wait));
@@ -429,7 +434,8 @@ Result<void> LogCompaction::clean_segment(const SegmentPtr& segment, BatchFilter
         cold.drop_below(*file, from);
         return pace(bytes);
     };
-    CleaningScan scan{*file, 0, size, means_.io_bytes, read_buffer_, before};
+    const CleaningScan::Range range{.start = 0, .end = size, .first = segment->base_offset, .behind = behind};
+    CleaningScan scan{*file, range, means_.io_bytes, read_buffer_, before};
     for (;;) {
         const auto batch = scan.next();
         if (!batch) return damaged(segment, scan, batch.error());

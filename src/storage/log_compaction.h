@@ -106,7 +106,8 @@ private:
     Result<void> write_group(const std::vector<SegmentPtr>& segments, CleanedTransactions& transactions, Output& out);
     Result<void> open(Output& out);
     Result<void> diverge(Output& out, const io::File& source, io::FilePos position);
-    Result<void> clean_segment(const SegmentPtr& segment, BatchFilter& filter, Output& out);
+    // `behind`: where the next segment starts.
+    Result<void> clean_segment(const SegmentPtr& segment, Offset behind, BatchFilter& filter, Output& out);
     Result<void> finish(Output& out, const std::vector<SegmentPtr>& segments);
     std::unexpected<Error> damaged(const SegmentPtr& segment, const CleaningScan& scan, const Error& error);
 

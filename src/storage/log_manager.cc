@@ -120,6 +120,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
         options.log_start_offset = options.recovery_point = Offset{0};
         options.new_topic_id = topic_id;
         manager.forget_checkpoints(may_block, *chosen, topic_partition);
+        manager.cleaner_checkpoints.remove(may_block, chosen->path, topic_partition);
     }
     auto made = open_log(may_block, manager.environment(), std::move(options));
     if (!made) {
@@ -152,8 +153,7 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
     const std::string path = entry.log->parent_directory() + "/" + name;  // it may have moved this very moment
     ODR_CHECK(entry.log->retire(may_block, path));
     manager.cleaner_checkpoints.remove(may_block, entry.directory->path, topic_partition);
-    const TimestampMs when{manager.clock.now().raw() + entry.log->config()->file_delete_delay_ms};
-    manager.remover.add(path, when, true);
+    manager.remover.add_log(path, manager.clock.now());
     return {};
 }
 
@@ -363,6 +363,8 @@ void LogManager::Impl::run_flushes(io::MayBlock may_block, TimestampMs now) {
         }
     }
 }
+
+void LogManager::set_delete_delay(std::int64_t ms) { impl_->remover.set_log_delay(ms); }
 
 std::size_t LogManager::remove_deleted_files(io::MayBlock may_block, TimestampMs now) {
     return impl_->remover.run_once(may_block, now);

@@ -130,6 +130,9 @@ public:
     // Everything periodic whose time has come: retention, flush.ms, checkpoints, closing idle files, expiry of
     // producers. Call it every second or so, from one thread at a time.
     void run_once(io::MayBlock, TimestampMs now);
+    // log.segment.delete.delay.ms: as in Kafka a deleted log waits so long, whatever its topic's file.delete.delay.ms,
+    // which is that of single segments. Holds for those that wait already. Threads: any.
+    void set_delete_delay(std::int64_t ms);
     // A bounded part of the files whose file.delete.delay.ms is over. Twice a second, from a thread of its own, so that
     // freeing a large file holds up nothing else. Gives: how many are gone.
     std::size_t remove_deleted_files(io::MayBlock, TimestampMs now);

@@ -301,7 +301,10 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
     impl_->note_stale_checkpoints();
     for (const auto& directory : impl_->directories) {
         if (directory->offline) continue;
-        if (!directory->offline) impl_->cleaner_checkpoints.load(may_block, directory->path);
+        impl_->cleaner_checkpoints.load(may_block, directory->path, [&](const TopicPartition& name) {
+            const auto id = directory_id_of(name);
+            return id && *id != directory->id;
+        });
         if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
     }
     impl_->load_futures(may_block, config_of, is_stray);

@@ -92,7 +92,7 @@ TEST_F(LogManagerTest, AnUnwantedLogBecomesAStrayAndADeletedOneIsRemovedInTheBac
         return count;
     };
     EXPECT_EQ(folders("-delete"), 1U);
-    clock.advance_ms(settings->file_delete_delay_ms + 1);
+    clock.advance_ms(60'000);
     manager->remove_deleted_files(kMayBlock, clock.now());
     EXPECT_EQ(folders("-delete"), 0U);
     manager->stop(kMayBlock, 1);
@@ -100,6 +100,22 @@ TEST_F(LogManagerTest, AnUnwantedLogBecomesAStrayAndADeletedOneIsRemovedInTheBac
     load(*manager, [](const TopicPartition& name, const Uuid&) { return name.topic == "stray"; });
     EXPECT_EQ(manager->log_count(), 0U);
     EXPECT_EQ(folders("-stray"), 1U);
+}
+
+TEST_F(LogManagerTest, ADeletedLogWaitsForTheBrokersDelayAsItIsThenAndNotForItsTopics) {
+    settings->file_delete_delay_ms = 5;
+    auto manager = open({"/a"});
+    load(*manager);
+    manager->set_delete_delay(1'000);
+    create(*manager, "gone");
+    ASSERT_TRUE(manager->delete_log(kMayBlock, {"gone", PartitionIndex{0}}));
+    clock.advance_ms(999);
+    EXPECT_EQ(manager->remove_deleted_files(kMayBlock, clock.now()), 0U);
+    manager->set_delete_delay(2'000);
+    clock.advance_ms(1'000);
+    EXPECT_EQ(manager->remove_deleted_files(kMayBlock, clock.now()), 0U);
+    clock.advance_ms(1);
+    EXPECT_GT(manager->remove_deleted_files(kMayBlock, clock.now()), 0U);
 }
 
 TEST_F(LogManagerTest, ALogMadeAnewUnderANameIsNotHeldToTheOldOnesCheckpoints) {

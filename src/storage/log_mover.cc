@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "record/record_batch.h"
+#include "storage/log_cleaner.h"
 
 namespace odr::storage {
 namespace {
@@ -39,7 +40,10 @@ Result<void> LogMover::alter(io::MayBlock may_block, const TopicPartition& topic
         return fail(ErrorCode::replica_not_available, "there is no such log yet");
     }
     if (log->parent_directory() == log_dir || future_id == directory->directory_id) return {};
-    return logs_.create_future(may_block, topic_partition, log_dir);
+    if (cleaner_ != nullptr) cleaner_->pause(topic_partition);
+    auto made = logs_.create_future(may_block, topic_partition, log_dir);
+    if (cleaner_ != nullptr) cleaner_->resume(topic_partition);
+    return made;
 }
 
 // A second's worth may have gathered.

@@ -12,6 +12,8 @@
 
 namespace odr::storage {
 
+class LogCleaner;
+
 // Copies logs into their future logs and swaps those that are caught up (KIP-113, KIP-858). What moves is what
 // LogManager::moving() names, so a move that a stop interrupted goes on after the next start.
 //
@@ -31,8 +33,14 @@ public:
     // Where the metadata have the log; nullopt: nowhere yet.
     using DirectoryOf = LogManager::DirectoryOf;
 
-    LogMover(LogManager& logs, const Clock& clock, DirectoryOf directory_of, Propose propose)
-        : logs_{logs}, clock_{clock}, directory_of_{std::move(directory_of)}, propose_{std::move(propose)} {}
+    // `cleaner`: is held off a log before its move begins. Null: nothing cleans.
+    LogMover(LogManager& logs, const Clock& clock, DirectoryOf directory_of, Propose propose,
+             LogCleaner* cleaner = nullptr)
+        : logs_{logs},
+          clock_{clock},
+          directory_of_{std::move(directory_of)},
+          propose_{std::move(propose)},
+          cleaner_{cleaner} {}
 
     // A wish to have the log in `log_dir`, from AlterReplicaLogDirs. The directory it is in already ends a move.
     // Errors: invalid_topic_exception (its name leaves no room for -future), log_dir_not_found, kafka_storage_error,
@@ -76,6 +84,7 @@ private:
     const Clock& clock_;
     const DirectoryOf directory_of_;
     const Propose propose_;
+    LogCleaner* const cleaner_;
     std::atomic<std::int64_t> bytes_per_second_{kUnlimited};
 
     // Of run_once().

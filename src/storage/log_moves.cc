@@ -165,7 +165,7 @@ Result<void> LogManager::drop_future(io::MayBlock may_block, const TopicPartitio
     const std::string path =
         entry.directory->path_of(marked_folder_name(topic_partition, manager.random.uuid(), "-delete"));
     ODR_CHECK(entry.log->retire(may_block, path));
-    manager.remover.add(path, TimestampMs{manager.clock.now().raw() + entry.log->config()->file_delete_delay_ms}, true);
+    manager.remover.add_log(path, manager.clock.now());
     return {};
 }
 
@@ -186,6 +186,8 @@ Result<void> LogManager::replace_by_future(io::MayBlock may_block, const TopicPa
     const std::string retired =
         current.directory->path_of(marked_folder_name(topic_partition, manager.random.uuid(), "-delete"));
     ODR_CHECK(current.log->move_to(may_block, *future.log, retired, catch_up));
+    // Before the cleaner may take the log again: at once then, with the right offset.
+    manager.cleaner_checkpoints.move(may_block, current.directory->path, future.directory->path, topic_partition);
     {
         std::lock_guard guard{manager.mutex};
         manager.futures.erase(topic_partition);
@@ -194,10 +196,8 @@ Result<void> LogManager::replace_by_future(io::MayBlock may_block, const TopicPa
         if (log != manager.logs.end()) log->second.directory = future.directory;
         if (log != manager.logs.end()) --current.directory->log_count;
     }
-    const std::int64_t delay_ms = current.log->config()->file_delete_delay_ms;
-    manager.remover.add(retired, TimestampMs{manager.clock.now().raw() + delay_ms}, true);
+    manager.remover.add_log(retired, manager.clock.now());
     checkpoint_all(may_block);
-    manager.cleaner_checkpoints.move(may_block, current.directory->path, future.directory->path, topic_partition);
     log::info("{}: moved from {} to {}", topic_partition.to_string(), current.directory->path, future.directory->path);
     return {};
 }
