@@ -9,9 +9,11 @@ import shutil
 import signal
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewTopic
 from test_crash import rng  # noqa: F401  the fixture
 
-from harness import wire
+from harness import facts, wire
 from harness.waiting import wait_until
 from harness.wire import Batch
 
@@ -181,5 +183,155 @@ def test_a_damaged_file_is_repaired_or_refused_by_name(factory, rng):  # noqa: F
         assert starts(made), f"{relative}: {what}: the second start is refused\n{made.log_tail()}"
         if path.suffix != ".log":
             assert served(made, written) == first, f"{relative}: {what}"
+        made.stop()
+    print(f"{ROUNDS} rounds, {refused} refused")
+
+
+# --- directories of Apache Kafka
+
+KAFKA_TOPICS = {
+    "packed": {"segment.bytes": "1048576", "index.interval.bytes": "500"},
+    "rolling": {"segment.ms": "1"},
+    "transactions": {},
+    "compacted": {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01"},
+}
+KAFKA_WRITES = {"log.cleaner.backoff.ms": "100"}
+# What is compared must not change by itself.
+NOTHING_MOVES = {"log.cleaner.enable": "false"}
+# What speaks of the whole node, wherever it stands.
+NODE_FILES = {"meta.properties", "bootstrap.checkpoint", ".kafka_cleanshutdown", "quorum-state"}
+
+
+def fill_by_kafka(broker, rng):
+    """Every codec, idempotent and transactional producers, aborted transactions, many segments, a cleaned topic."""
+    wanted = [NewTopic(name, 2, 1, config=config) for name, config in KAFKA_TOPICS.items()]
+    admin = facts.admin_client(broker)
+    for future in admin.create_topics(wanted, operation_timeout=15).values():
+        future.result(15)
+
+    def producer(**more):
+        return Producer({"bootstrap.servers": broker.bootstrap, "linger.ms": 2, "batch.num.messages": 20, "log_level": 0} | more)
+
+    def records(to, topic, count):
+        for n in range(count):
+            to.produce(topic, rng.randbytes(rng.randrange(400)) * 4, b"key-%d" % rng.randrange(20), partition=n % 2)
+        assert to.flush(30) == 0
+
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        one = producer(**{"compression.type": codec, "enable.idempotence": codec in ("none", "zstd")})
+        for topic in ("packed", "rolling", "rolling", "compacted", "compacted"):
+            records(one, topic, 60)
+    for number in range(4):
+        one = producer(**{"transactional.id": f"writer-{number}"})
+        one.init_transactions(30)
+        for turn in range(2):
+            one.begin_transaction()
+            records(one, "transactions", 30)
+            one.commit_transaction(30) if (number + turn) % 2 else one.abort_transaction(30)
+
+    def was_cleaned():
+        path = broker.data_dir / "cleaner-offset-checkpoint"
+        return path.exists() and "compacted 0" in path.read_text()
+
+    wait_until(was_cleaned, "the cleaner", timeout_s=60)
+
+
+def batches_served(broker):
+    """The bytes of each whole batch that a consumer gets, by offset; None where the CRC is wrong."""
+    told = {}
+    with broker.connect() as connection:
+        for topic in KAFKA_TOPICS:
+            for partition in range(2):
+                found = told[topic, partition] = {}
+                offset = 0
+                while True:
+                    answer = wire.fetch(connection, topic, offset, partition=partition, max_wait_ms=0)
+                    if answer.error or answer.top_error or not answer.records:
+                        break
+                    data, before = answer.records, offset
+                    while len(data) >= 61:
+                        base = int.from_bytes(data[0:8], "big")
+                        size = 12 + int.from_bytes(data[8:12], "big")
+                        if size > len(data) or size < 61:
+                            break
+                        right = wire.crc32c.crc32c(bytes(data[21:size])) == int.from_bytes(data[17:21], "big")
+                        found[base] = bytes(data[16:size]) if right else None
+                        offset = max(offset, base + 1 + int.from_bytes(data[23:27], "big", signed=True))
+                        data = data[size:]
+                    if offset == before:
+                        break
+    return told
+
+
+def choose(files, data_dir, rng):
+    """As often a file of the node or its metadata as one of a partition; of a topic more often than of a coordinator."""
+    def kind(path):
+        folder = path.parent.name
+        if path.parent == data_dir or path.name in NODE_FILES:
+            return "node"
+        if folder.startswith("__cluster_metadata"):
+            return "metadata"
+        return "coordinator" if folder.startswith("__") else "topic"
+
+    kinds = {kind(path) for path in files}
+    wanted = rng.choice([each for each in ("node", "metadata", "topic", "topic", "coordinator") if each in kinds])
+    return rng.choice([path for path in files if kind(path) == wanted])
+
+
+def check_kafka(made, truth, path, report):
+    told = batches_served(made)
+    if path.parent.name == "__cluster_metadata-0" or path.name == "log-start-offset-checkpoint":
+        for each, batches in told.items():  # less may be left, but nothing else
+            assert all(truth[each].get(base, b"") == data for base, data in batches.items()), report
+        return told
+    for (topic, partition), batches in told.items():
+        if path.parent.name == f"{topic}-{partition}" and path.suffix == ".log":
+            right = [data for data in batches.values() if data is not None]
+            assert set(right) <= set(truth[topic, partition].values()), report
+        else:
+            assert batches == truth[topic, partition], f"{topic}-{partition}: {report}"
+    return told
+
+
+@pytest.mark.odradek_only("Apache Kafka takes the directory offline, or serves what an index says")
+def test_a_damaged_directory_of_apache_kafka_is_repaired_or_refused_by_name(factory, rng):  # noqa: F811
+    made = factory.new(KAFKA_WRITES, kind="kafka").start()
+    fill_by_kafka(made, rng)
+    copies = [made.directory / "killed", made.directory / "clean"]
+    made.kill()
+    shutil.copytree(made.data_dir, copies[0])
+    made.start()
+    made.stop()
+    shutil.copytree(made.data_dir, copies[1])
+    made.kind = "odradek"
+    made.config |= NOTHING_MOVES
+    truths = []
+    for copy in copies:
+        shutil.rmtree(made.data_dir)
+        shutil.copytree(copy, made.data_dir)
+        made.start()
+        truths.append(batches_served(made))
+        assert all(batches and None not in batches.values() for batches in truths[-1].values())
+        made.stop()
+    refused = 0
+    for round_ in range(ROUNDS):
+        which = rng.randrange(2)
+        shutil.rmtree(made.data_dir)
+        shutil.copytree(copies[which], made.data_dir)
+        files = sorted(each for each in made.data_dir.rglob("*") if each.is_file() and each.name not in LEFT_ALONE)
+        path = choose(files, made.data_dir, rng)
+        what = f"{path.relative_to(made.data_dir)}: {damage(path, rng)}"
+        made.log_file.write_bytes(b"")
+        print(f"round {round_}: {copies[which].name}: {what}", flush=True)
+        if not starts(made):
+            refused += 1
+            named = path.name in made.log_text() or path.parent.name in made.log_text()
+            assert named, f"refused without naming the file: {what}\n{made.log_tail()}"
+            continue
+        first = check_kafka(made, truths[which], path, f"{what}\n{made.log_tail(30)}")
+        made.kill()
+        assert starts(made), f"{what}: the second start is refused\n{made.log_tail()}"
+        if path.suffix != ".log":
+            assert batches_served(made) == first, what
         made.stop()
     print(f"{ROUNDS} rounds, {refused} refused")
