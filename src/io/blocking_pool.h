@@ -18,18 +18,22 @@ namespace odr::io {
 
 // Threads that may wait for disks, so that reactors never do.
 //
+// A thread starts when a job comes and none is idle, until there are `threads_max`.
+//
 // Threads: submit() and run() from any. run() brings the awaiting coroutine back to the reactor that it came from.
-// Stop:    the destructor runs what is queued, then ends.
+// Stop:    close(), which the destructor calls, runs what is queued, then ends.
 class BlockingPool {
 public:
     using Job = std::move_only_function<void(MayBlock)>;
 
-    explicit BlockingPool(std::size_t thread_count);
-    ~BlockingPool();
+    explicit BlockingPool(std::size_t threads_max) : threads_max_{threads_max} {}
+    ~BlockingPool() { close(); }
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;
 
     void submit(Job job);
+    // Nothing may be submitted afterwards, but by the jobs themselves.
+    void close();
 
     // const Result<void> done = co_await pool.run([&](MayBlock may_block) { return log.flush(may_block); });
     // Capture by reference: the coroutine waits, so its locals outlive the job.
@@ -61,11 +65,13 @@ public:
 private:
     void work();
 
+    const std::size_t threads_max_;
     std::mutex mutex_;
     std::condition_variable not_empty_;
-    std::deque<Job> queue_;  // under mutex_
-    bool stopping_ = false;  // under mutex_
-    std::vector<std::thread> threads_;
+    std::deque<Job> queue_;             // under mutex_
+    std::size_t idle_ = 0;              // under mutex_: threads that wait for a job
+    bool stopping_ = false;             // under mutex_
+    std::vector<std::thread> threads_;  // under mutex_
 };
 
 }  // namespace odr::io

@@ -43,6 +43,9 @@ public:
     virtual Result<void> sync(MayBlock) = 0;
     // Starts write-back of a range without waiting for it.
     virtual void start_write_back(FilePos pos, FilePos length) = 0;
+    // Waits until what start_write_back() began in this range is on the disk. Promises nothing of durability: that is
+    // sync()'s, whose next call tells of a failure here.
+    virtual void wait_written_back(MayBlock, FilePos pos, FilePos length) = 0;
     // Whether every page of the range is in the page cache, as the kernel says. False also when it cannot be told.
     virtual bool resident(FilePos pos, FilePos length) const = 0;
     // Brings the range into the page cache.

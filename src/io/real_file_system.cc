@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -87,11 +88,19 @@ public:
         return static_cast<FilePos>(info.st_size);
     }
     Result<void> sync(MayBlock) override {
+        const int failed_before = write_back_errno_.exchange(0);
+        if (failed_before != 0) return storage_error(failed_before, "cannot write file back");
         if (::fdatasync(fd_) != 0) return storage_error(errno, "cannot sync file");
         return {};
     }
     void start_write_back(FilePos pos, FilePos length) override {
         ::sync_file_range(fd_, static_cast<off64_t>(pos), static_cast<off64_t>(length), SYNC_FILE_RANGE_WRITE);
+    }
+    void wait_written_back(MayBlock, FilePos pos, FilePos length) override {
+        const auto from = static_cast<off64_t>(pos);
+        if (::sync_file_range(fd_, from, static_cast<off64_t>(length), SYNC_FILE_RANGE_WAIT_BEFORE) == 0) return;
+        // The kernel tells a failed write-back once: the next fdatasync would not hear of it.
+        write_back_errno_ = errno;
     }
     bool resident(FilePos pos, FilePos length) const override;
     Result<void> read_ahead(MayBlock, FilePos pos, FilePos length) const override {
@@ -108,6 +117,7 @@ public:
 
 private:
     int fd_;
+    std::atomic<int> write_back_errno_{0};  // of a write-back that failed, until a sync tells
 };
 
 bool RealFile::resident(FilePos pos, FilePos length) const {

@@ -160,6 +160,7 @@ public:
         return {};
     }
     void start_write_back(FilePos, FilePos) override {}
+    void wait_written_back(MayBlock, FilePos, FilePos) override {}
     bool resident(FilePos, FilePos) const override {
         std::lock_guard guard{state_->mutex};
         ++state_->counts.resident_questions;

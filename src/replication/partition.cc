@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "storage/disk.h"
 
 namespace odr::replication {
 namespace {
@@ -36,6 +37,7 @@ Partition::~Partition() {
 }
 
 void Partition::become_leader(LeaderEpoch epoch) {
+    if (epoch <= leader_epoch()) return;  // without the lock, under which a write may wait for the disk
     const storage::AppendLock lock = log_->lock_for_append();
     if (epoch <= leader_epoch()) return;
     if (epoch > log_->latest_epoch()) log_->assign_epoch_start_offset(lock, epoch, log_->log_end_offset());
@@ -95,40 +97,76 @@ void Partition::put_back(QueuedAppend* first) {
 
 void Partition::commit() {
     const std::shared_ptr<Partition> keep_alive = shared_from_this();
-    for (;;) {
-        QueuedAppend* first = nullptr;
-        storage::AppendDemand demand;
-        {
-            std::lock_guard guard{queue_mutex_};
-            if (committing_ || queue_first_ == nullptr) return;
-            committing_ = true;
-            first = take_queued(demand);
-        }
-        const bool open = is_open();
-        storage::AppendSummary summary;
-        if (open) {
-            const storage::AppendLock lock = log_->lock_for_append();
-            if (!log_->ready_to_append(lock, demand, clock_.now())) {
-                put_back(first);
-                return prepare_then_commit(demand);
-            }
-            summary = append_to_log(lock, first);
-        }
-        {
-            std::lock_guard guard{queue_mutex_};
-            committing_ = false;
-        }
-        // From here on the appends may resume their requests, which may append again.
-        if (!open) {
-            const bool is_offline = log_->is_offline();
-            refuse(first, Error{.code = is_offline ? ErrorCode::kafka_storage_error : ErrorCode::not_leader_or_follower,
-                                .what = "the partition is being closed"});
-        } else if (summary.needs_flush) {
-            flush_then_finish(first);
-        } else {
-            finish(first, summary.log_end_offset);
-        }
+    do {
+        if (must_hold_back()) return hold_back();
+    } while (commit_once());
+}
+
+// One write. Gives: false when nothing is left for the caller to do.
+bool Partition::commit_once() {
+    QueuedAppend* first = nullptr;
+    storage::AppendDemand demand;
+    {
+        std::lock_guard guard{queue_mutex_};
+        if (committing_ || queue_first_ == nullptr) return false;
+        committing_ = true;
+        first = take_queued(demand);
     }
+    const bool open = is_open();
+    storage::AppendSummary summary;
+    if (open) {
+        const storage::AppendLock lock = log_->lock_for_append();
+        if (!log_->ready_to_append(lock, demand, clock_.now())) {
+            put_back(first);
+            prepare_then_commit(demand);
+            return false;
+        }
+        summary = append_to_log(lock, first);
+    }
+    {
+        std::lock_guard guard{queue_mutex_};
+        committing_ = false;
+    }
+    // From here on the appends may resume their requests, which may append again.
+    if (!open) {
+        const bool is_offline = log_->is_offline();
+        refuse(first, Error{.code = is_offline ? ErrorCode::kafka_storage_error : ErrorCode::not_leader_or_follower,
+                            .what = "the partition is being closed"});
+    } else if (summary.needs_flush) {
+        flush_then_finish(first);
+    } else {
+        finish(first, summary.log_end_offset);
+    }
+    return true;
+}
+
+bool Partition::must_hold_back() const {
+    const storage::Disk* const disk = log_->disk();
+    return disk != nullptr && disk->holds_back();
+}
+
+// One write on a thread that may wait for the disk, then again in the queue behind the disk's other partitions. Nobody
+// commits meanwhile: what arrives goes into the next write.
+void Partition::hold_back() {
+    {
+        std::lock_guard guard{queue_mutex_};
+        if (committing_ || queue_first_ == nullptr) return;
+        committing_ = true;
+    }
+    storage::Disk* const disk = log_->disk();
+    io::BlockingPool& pool = disk != nullptr ? disk->commits() : pool_;
+    pool.submit([self = shared_from_this()](io::MayBlock) {
+        {
+            std::lock_guard guard{self->queue_mutex_};
+            self->committing_ = false;
+        }
+        if (self->commit_once()) self->hold_back();
+    });
+}
+
+io::BlockingPool& Partition::waits() const {
+    storage::Disk* const disk = log_->disk();
+    return disk != nullptr ? disk->waits() : pool_;
 }
 
 storage::AppendSummary Partition::append_to_log(const storage::AppendLock& lock, QueuedAppend* first) {
@@ -143,7 +181,7 @@ storage::AppendSummary Partition::append_to_log(const storage::AppendLock& lock,
 
 // Opening and rolling wait for the disk. committing_ stays set, so that appends queue up meanwhile.
 void Partition::prepare_then_commit(const storage::AppendDemand& demand) {
-    pool_.submit([self = shared_from_this(), demand](io::MayBlock may_block) {
+    waits().submit([self = shared_from_this(), demand](io::MayBlock may_block) {
         const Result<void> prepared = self->log_->prepare_append(may_block, demand, self->clock_.now());
         QueuedAppend* refused = nullptr;
         {
@@ -156,7 +194,7 @@ void Partition::prepare_then_commit(const storage::AppendDemand& demand) {
                        prepared.error().what, prepared.error().os_errno);
             return refuse(refused, prepared.error());
         }
-        self->commit();
+        if (self->commit_once()) self->hold_back();
     });
 }
 
@@ -168,7 +206,7 @@ void Partition::flush_then_finish(QueuedAppend* first) {
         *tail = first;
         if (std::exchange(flushing_, true)) return;
     }
-    pool_.submit([self = shared_from_this()](io::MayBlock may_block) { self->flush_until_none_waits(may_block); });
+    waits().submit([self = shared_from_this()](io::MayBlock may_block) { self->flush_until_none_waits(may_block); });
 }
 
 // One sync answers all that were written before it began; those written meanwhile share the next.

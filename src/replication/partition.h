@@ -21,6 +21,8 @@ namespace odr::replication {
 // Group commit: enqueue() only queues. At the end of the reactor's turn everything that any reactor queued meanwhile
 // goes into the log with one write; then each append's group hears its result. Whoever finds a commit under way leaves
 // its batches to it, so no reactor ever waits for another's write.
+// While the log's disk does not keep up, that write is made on a thread of the disk's own (storage::Disk), and all that
+// is queued meanwhile goes into the next.
 //
 // Owner:   ReplicaManager; shared with requests in flight.
 // Threads: any.
@@ -60,6 +62,10 @@ public:
 
 private:
     void commit();
+    bool commit_once();
+    bool must_hold_back() const;
+    void hold_back();
+    io::BlockingPool& waits() const;
     QueuedAppend* take_queued(storage::AppendDemand& demand);
     void put_back(QueuedAppend* first);
     void prepare_then_commit(const storage::AppendDemand& demand);

@@ -404,7 +404,7 @@ void BrokerServer::remove_deleted_files() { logs_->remove_deleted_files(io::MayB
 void BrokerServer::background_turn() {
     const io::MayBlock may_block = io::MayBlock::on_own_thread();
     scrub();
-    logs_->run_once(may_block, clock_.now());
+    logs_->run_soon(clock_.now());
     if (const auto snapshot = snapshots_->run_if_due(may_block); !snapshot) {
         log::error("{}/__cluster_metadata-0: cannot write a snapshot: {} (errno {})", config_->metadata_log_dir(),
                    snapshot.error().what, snapshot.error().os_errno);

@@ -3,11 +3,12 @@
 #include "server/connection.h"
 
 #include <gtest/gtest.h>
+
 #include <sys/socket.h>
 #include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
+#include <latch>
 #include <map>
 #include <thread>
 
@@ -25,6 +26,7 @@
 #include "server/handlers/test_cluster.h"
 #include "server/processor.h"
 #include "server/request_memory.h"
+#include "storage/disk.h"
 #include "storage/log_manager.h"
 
 namespace odr::server::testing {
@@ -220,6 +222,14 @@ protected:
         return response->responses.at(0).partitions.at(0).records.size();
     }
 
+    // Waits until all threads of the pool are here at once, so that none is at an earlier job.
+    static void drain(io::BlockingPool& pool, std::ptrdiff_t threads) {
+        const auto all_here = std::make_shared<std::latch>(threads + 1);
+        for (std::ptrdiff_t i = 0; i < threads; ++i) {
+            pool.submit([all_here](io::MayBlock) { all_here->arrive_and_wait(); });
+        }
+        all_here->arrive_and_wait();
+    }
     // Turns the reactor until nothing is left to do, the pool's work included.
     void settle() {
         for (int idle = 0; idle < 2;) {
@@ -229,6 +239,10 @@ protected:
                 pool_is_empty.notify_one();
             });
             pool_is_empty.wait(false);
+            for (const auto& log : logs_->all_logs()) {
+                drain(log->disk()->waits(), 8);
+                drain(log->disk()->commits(), 4);
+            }
             idle = turn() ? 0 : idle + 1;
         }
     }

@@ -83,6 +83,7 @@ Offset Log::log_start_offset() const { return Offset{impl_->log_start_offset.loa
 Offset Log::log_end_offset() const { return impl_->end(); }
 Offset Log::recovery_point() const { return Offset{impl_->recovery_point.load(std::memory_order_acquire)}; }
 Offset Log::high_watermark() const { return Offset{impl_->high_watermark.load(std::memory_order_acquire)}; }
+Disk* Log::disk() const { return impl_->disk.load(std::memory_order_acquire); }
 bool Log::is_offline() const { return impl_->offline.load(std::memory_order_acquire); }
 
 Offset Log::local_log_start_offset() const {
@@ -150,12 +151,12 @@ void Log::assign_epoch_start_offset(const AppendLock&, LeaderEpoch epoch, Offset
     impl_->epochs.assign(epoch, start);
 }
 
-std::vector<ActiveProducer> Log::active_producers() const {
+std::vector<ActiveProducer> Log::active_producers(io::MayBlock) const {
     std::lock_guard append{impl_->append_mutex};
     return impl_->producers.active_producers();
 }
 
-bool Log::has_late_transaction(TimestampMs now, std::int64_t transaction_timeout_max_ms) const {
+bool Log::has_late_transaction(io::MayBlock, TimestampMs now, std::int64_t transaction_timeout_max_ms) const {
     std::lock_guard append{impl_->append_mutex};
     std::optional<ProducerId> oldest;
     {
@@ -168,7 +169,7 @@ bool Log::has_late_transaction(TimestampMs now, std::int64_t transaction_timeout
     return entry != nullptr && now.raw() - entry->last_timestamp.raw() > patience;
 }
 
-void Log::remove_expired_producers(TimestampMs now, std::int64_t expiration_ms) {
+void Log::remove_expired_producers(io::MayBlock, TimestampMs now, std::int64_t expiration_ms) {
     std::lock_guard append{impl_->append_mutex};
     impl_->producers.remove_expired(now, expiration_ms);
 }

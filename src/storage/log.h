@@ -19,6 +19,7 @@
 
 namespace odr::storage {
 
+class Disk;
 class OpenFiles;
 
 // One partition's log on this broker: segments, indexes, producer state, leader epochs.
@@ -59,6 +60,8 @@ public:
     std::uint64_t size_in_bytes() const;
     std::size_t segment_count() const;
     bool is_offline() const;
+    // Of the directory that it is in; another one after a move. Null for a log without a manager.
+    Disk* disk() const;
 
     // Clamped to log_start_offset() and log_end_offset(). May go back, after truncation.
     void set_high_watermark(Offset offset);
@@ -118,10 +121,11 @@ public:
     void assign_epoch_start_offset(const AppendLock&, LeaderEpoch epoch, Offset start);
 
     // --- producers -------------------------------------------------------------------------------------------------
-    std::vector<ActiveProducer> active_producers() const;
-    bool has_late_transaction(TimestampMs now, std::int64_t transaction_timeout_max_ms) const;
+    // These take the append lock, under which a write may wait for the disk.
+    std::vector<ActiveProducer> active_producers(io::MayBlock) const;
+    bool has_late_transaction(io::MayBlock, TimestampMs now, std::int64_t transaction_timeout_max_ms) const;
     // Forgets producers idle for longer (producer.id.expiration.ms), but none with an open transaction.
-    void remove_expired_producers(TimestampMs now, std::int64_t expiration_ms);
+    void remove_expired_producers(io::MayBlock, TimestampMs now, std::int64_t expiration_ms);
 
     // --- durability ------------------------------------------------------------------------------------------------
     // fdatasync of everything below `up_to` and not yet durable, with indexes and epochs; moves the recovery point.
@@ -190,8 +194,9 @@ struct LogOpenOptions {
     Offset recovery_point{0};     // as checkpointed
     bool clean_shutdown = false;  // .kafka_cleanshutdown was there: trust the files
     TimestampMs now{0};
-    Uuid known_topic_id;  // what partition.metadata says, where it was read already
-    Uuid new_topic_id;    // for a log that is not there yet: its id; durable with the first flush
+    Uuid known_topic_id;   // what partition.metadata says, where it was read already
+    Uuid new_topic_id;     // for a log that is not there yet: its id; durable with the first flush
+    Disk* disk = nullptr;  // outlives the log; null: nothing is known of the disk, so appends are never held back
     std::int64_t transaction_timeout_max_ms = 900'000;
     std::int64_t producer_id_expiration_ms = 86'400'000;
 };

@@ -147,13 +147,28 @@ bool Log::ready_to_append(const AppendLock&, const AppendDemand& demand, Timesta
     return log.active()->file != nullptr && !log.should_roll(demand, now);
 }
 
+// Early and evenly, so that the disk works while there is room for more dirty pages. Only whole pages: the last one is
+// written to again.
+void Log::Impl::write_back_new_pages(LogSegment& segment, std::uint64_t end) {
+    constexpr std::uint64_t kPageBytes = 4096;
+    if (end < segment.write_back_from + Disk::kWriteBackBytes) return;
+    const std::uint64_t whole_pages = end / kPageBytes * kPageBytes;
+    disk.load(std::memory_order_acquire)
+        ->write_back(segment.file, segment.write_back_from, whole_pages - segment.write_back_from);
+    segment.write_back_from = whole_pages;
+}
+
 Result<void> Log::Impl::write_batches(const SegmentPtr& segment, std::span<const ByteView> pieces, std::size_t bytes) {
     const std::uint64_t position = segment->size.load(std::memory_order_relaxed);
     if (position + bytes > static_cast<std::uint64_t>(kRelativeOffsetMax)) {
         return fail(ErrorCode::record_list_too_large, "a segment cannot be larger than 2 GiB");
     }
+    Disk* const on = disk.load(std::memory_order_acquire);
+    const std::int64_t began_ns = on != nullptr ? on->begin_write() : 0;
     const auto written = segment->file->write_at(pieces, position);
+    if (on != nullptr) on->end_write(began_ns);
     if (written) {
+        if (on != nullptr) write_back_new_pages(*segment, position + bytes);
         if (std::exchange(writes_fail, false)) {
             log::info("{}: writing again", options.topic_partition.to_string());
         }

@@ -50,7 +50,7 @@ TEST(LogConcurrencyTest, ReadersSeeWholeBatchesInOrderWhileOthersWriteRollFlushA
             }
             EXPECT_TRUE(fixture.log->delete_old_segments(kMayBlock, fixture.now));
             EXPECT_TRUE(fixture.log->release_idle(kMayBlock, fixture.now, 0));
-            fixture.log->remove_expired_producers(fixture.now, 1);
+            fixture.log->remove_expired_producers(kMayBlock, fixture.now, 1);
             (void)fixture.log->offset_for_timestamp(kMayBlock, TimestampMs{1'000});
         }
     };

@@ -7,6 +7,7 @@
 
 #include "storage/checkpoint_file.h"
 #include "storage/cleaner_checkpoints.h"
+#include "storage/disk.h"
 #include "storage/disk_failure.h"
 #include "storage/file_remover.h"
 #include "storage/log_manager.h"
@@ -19,6 +20,7 @@ struct LogDirectory {
     std::string path;
     Uuid id{};
     std::unique_ptr<io::FileLock> lock;
+    std::unique_ptr<Disk> disk;
     std::atomic<bool> offline{false};
     std::size_t log_count = 0;  // under LogManager's mutex
     bool had_clean_shutdown = false;
@@ -27,6 +29,15 @@ struct LogDirectory {
     OffsetCheckpoint recovery_points, log_start_offsets, high_watermarks;  // as read at start
     // Names that the checkpoints on the disk may speak of though their log is gone. Under LogManager's mutex.
     std::set<TopicPartition> stale_checkpoints;
+
+    std::mutex checkpoint_mutex;  // one writes the checkpoints at a time
+    std::mutex periodic_mutex;    // held while the periodic work runs: what follows
+    struct Schedule {
+        TimestampMs flush{0}, retention{0}, high_watermarks{0}, recovery_points{0}, log_start_offsets{0}, release{0},
+            expiry{0};
+    } schedule;
+    bool has_ended = false;            // the manager stops: no periodic work any more
+    std::atomic<bool> is_busy{false};  // the disk's threads have its periodic work
 
     std::string path_of(std::string_view name) const { return path + "/" + std::string{name}; }
 };
@@ -68,9 +79,6 @@ struct LogManager::Impl {
     std::set<TopicPartition> refused;  // their folders could not be loaded; nothing takes their place
 
     std::mutex creation_mutex;  // one creation or deletion at a time
-    std::mutex checkpoint_mutex;
-    TimestampMs next_retention{0}, next_recovery_checkpoint{0}, next_start_checkpoint{0}, next_high_watermarks{0};
-    TimestampMs next_flush{0}, next_release{0}, next_expiry{0};
     bool stopped = false;
 
     LogEnvironment environment();
@@ -112,9 +120,13 @@ struct LogManager::Impl {
     void write_checkpoints(io::MayBlock, Checkpoint which);
     // Before a log is made anew under a name that the checkpoints know: they would speak of it after a crash.
     void forget_checkpoints(io::MayBlock, LogDirectory& directory, const TopicPartition& name);
-    void run_retention(io::MayBlock, TimestampMs now);
-    void run_flushes(io::MayBlock, TimestampMs now);
     void close_directory(io::MayBlock, LogDirectory& directory, std::int64_t broker_epoch);
+
+    // --- log_manager_periodic.cc
+    void run_directory(io::MayBlock, LogDirectory& directory, TimestampMs now);
+    void run_retention(io::MayBlock, LogDirectory& directory, TimestampMs now);
+    void run_flushes(io::MayBlock, LogDirectory& directory, TimestampMs now);
+    void end_periodic_work();
 };
 
 }  // namespace odr::storage

@@ -5,6 +5,7 @@
 
 #include "storage/batch_walker.h"
 #include "storage/config_cell.h"
+#include "storage/disk.h"
 #include "storage/leader_epoch_cache.h"
 #include "storage/log.h"
 #include "storage/log_segment.h"
@@ -71,6 +72,7 @@ struct Log::Impl {
     std::atomic<std::int64_t> first_unstable_offset{-1};  // -1: none
     std::atomic<std::int64_t> unflushed_since_ms{0};
     std::atomic<std::int64_t> last_used_ms{0};
+    std::atomic<Disk*> disk{nullptr};
     std::atomic<bool> may_have_aborted{false};
     mutable std::atomic<bool> wrong_index_found{false};  // some segment's indexes_are_wrong
     bool topic_id_is_unsynced = false;                   // under the flush lock: partition.metadata is new
@@ -127,6 +129,7 @@ struct Log::Impl {
     void publish(const SegmentPtr& segment, std::span<const record::RecordBatchView> batches,
                  std::span<const CompletedTransaction> ended, std::span<const std::pair<ProducerId, Offset>> begun);
     Result<void> write_batches(const SegmentPtr& segment, std::span<const ByteView> pieces, std::size_t bytes);
+    void write_back_new_pages(LogSegment& segment, std::uint64_t end);
     void refresh_first_unstable();  // state lock
     bool flush_due_after_append(Offset end) const;
     void note_append(Offset start, TimestampMs now);

@@ -367,6 +367,7 @@ Result<void> LogLoader::load() {
 Result<std::shared_ptr<Log>> open_log(io::MayBlock may_block, const LogEnvironment& environment,
                                       LogOpenOptions options) {
     auto impl = std::make_unique<Log::Impl>();
+    impl->disk = options.disk;
     impl->environment = environment;
     if (!impl->environment.open_files) impl->environment.open_files = std::make_shared<OpenFiles>(kOpenFilesAlone);
     impl->config = options.config;

@@ -106,6 +106,7 @@ Result<void> Log::Impl::open_active(io::MayBlock may_block, TimestampMs now) {
     segment->first_timestamp = has_first ? (*first_header)->max_timestamp() : kNoTimestamp;
     if (segment->created == TimestampMs{0}) segment->created = now;
     segment->roll_jitter_ms = roll_jitter(options.topic_partition, segment->base_offset, *config.load());
+    segment->write_back_from = size;
     segment->file = file;
     folder_is_dirty = folder_is_dirty || size == 0;
     return {};

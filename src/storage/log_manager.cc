@@ -13,15 +13,7 @@
 namespace odr::storage {
 namespace {
 
-constexpr std::int64_t kExpiryIntervalMs = 600'000;
-constexpr std::int64_t kFlushCheckMs = 1'000;
 constexpr std::size_t kClosingThreads = 8;
-
-bool due(TimestampMs now, TimestampMs& next, std::int64_t interval_ms) {
-    if (now < next) return false;
-    next = interval_ms > INT64_MAX - now.raw() ? TimestampMs{INT64_MAX} : TimestampMs{now.raw() + interval_ms};
-    return true;
-}
 
 }  // namespace
 
@@ -62,6 +54,7 @@ LogOpenOptions LogManager::Impl::open_options(const LogDirectory& directory, con
     options.recovery_point = offset_in(directory.recovery_points);
     options.clean_shutdown = directory.had_clean_shutdown;
     options.now = clock.now();
+    options.disk = directory.disk.get();
     options.transaction_timeout_max_ms = config.transaction_timeout_max_ms;
     options.producer_id_expiration_ms = config.producer_id_expiration_ms;
     return options;
@@ -260,6 +253,7 @@ std::optional<Offset> LogManager::checkpointed_high_watermark(const TopicPartiti
 // -------------------------------------------------------------------------------------------------------
 
 void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& directory, Checkpoint which) {
+    std::lock_guard guard{directory.checkpoint_mutex};
     OffsetCheckpoint offsets;
     const char* name = nullptr;
     for (const Entry& entry : entries_in(directory)) {
@@ -302,7 +296,6 @@ void LogManager::Impl::forget_checkpoints(io::MayBlock may_block, LogDirectory& 
         if (!directory.stale_checkpoints.contains(name)) return;
         stale = directory.stale_checkpoints;
     }
-    std::lock_guard guard{checkpoint_mutex};
     write_checkpoint(may_block, directory, Checkpoint::recovery_points);
     write_checkpoint(may_block, directory, Checkpoint::log_start_offsets);
     std::lock_guard state{mutex};
@@ -310,7 +303,6 @@ void LogManager::Impl::forget_checkpoints(io::MayBlock may_block, LogDirectory& 
 }
 
 void LogManager::Impl::write_checkpoints(io::MayBlock may_block, Checkpoint which) {
-    std::lock_guard guard{checkpoint_mutex};
     for (const auto& directory : directories) {
         if (!directory->offline) write_checkpoint(may_block, *directory, which);
     }
@@ -327,7 +319,6 @@ void LogManager::checkpoint_log_start_offsets(io::MayBlock may_block) {
 }
 
 void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::string& log_dir) {
-    std::lock_guard guard{impl_->checkpoint_mutex};
     for (const auto& directory : impl_->directories) {
         if (directory->path != log_dir || directory->offline) continue;
         impl_->write_checkpoint(may_block, *directory, Impl::Checkpoint::recovery_points);
@@ -336,66 +327,10 @@ void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::s
 
 CleanerCheckpoints& LogManager::cleaner_checkpoints() { return impl_->cleaner_checkpoints; }
 
-void LogManager::Impl::run_retention(io::MayBlock may_block, TimestampMs now) {
-    for (const auto& directory : directories) {
-        if (directory->offline) continue;
-        for (const Entry& entry : entries_in(*directory)) {
-            // The cleaner deletes in compacted logs, where it may be at work.
-            if (entry.log->config()->cleanup_compact) continue;
-            const auto deleted = entry.log->delete_old_segments(may_block, now);
-            if (deleted) continue;
-            log::error("{}: retention failed: {}", entry.log->topic_partition().to_string(), deleted.error().what);
-            if (!is_passing_failure(deleted.error())) environment().on_disk_failure(directory->path, deleted.error());
-        }
-    }
-}
-
-void LogManager::Impl::run_flushes(io::MayBlock may_block, TimestampMs now) {
-    for (const auto& directory : directories) {
-        if (directory->offline) continue;
-        for (const Entry& entry : entries_in(*directory)) {
-            Log& log = *entry.log;
-            const bool all_is_due = log.flush_is_due(now);
-            // As in Kafka a sealed segment is made durable soon after the roll, so that recovery has one segment to
-            // read.
-            const Offset due_until = all_is_due ? log.log_end_offset() : log.active_segment_offset();
-            if (log.recovery_point() < due_until) (void)log.flush(may_block, due_until);  // a failure takes it offline
-        }
-    }
-}
-
 void LogManager::set_delete_delay(std::int64_t ms) { impl_->remover.set_log_delay(ms); }
 
 std::size_t LogManager::remove_deleted_files(io::MayBlock may_block, TimestampMs now) {
     return impl_->remover.run_once(may_block, now);
-}
-
-void LogManager::run_once(io::MayBlock may_block, TimestampMs now) {
-    Impl& manager = *impl_;
-    const LogManagerConfig& config = manager.config;
-    if (due(now, manager.next_flush, std::min(config.log_flush_scheduler_interval_ms, kFlushCheckMs))) {
-        manager.run_flushes(may_block, now);
-    }
-    if (due(now, manager.next_retention, config.log_retention_check_interval_ms)) manager.run_retention(may_block, now);
-    if (due(now, manager.next_high_watermarks, config.high_watermark_checkpoint_interval_ms)) {
-        manager.write_checkpoints(may_block, Impl::Checkpoint::high_watermarks);
-    }
-    if (due(now, manager.next_recovery_checkpoint, config.log_flush_offset_checkpoint_interval_ms)) {
-        manager.write_checkpoints(may_block, Impl::Checkpoint::recovery_points);
-    }
-    if (due(now, manager.next_start_checkpoint, config.log_flush_start_offset_checkpoint_interval_ms)) {
-        manager.write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
-    }
-    if (due(now, manager.next_release, std::max<std::int64_t>(1, config.idle_release_ms / 4))) {
-        for (const auto& directory : manager.directories) {
-            for (const auto& entry : manager.entries_in(*directory)) {
-                (void)entry.log->release_idle(may_block, now, config.idle_release_ms);
-            }
-        }
-    }
-    if (due(now, manager.next_expiry, kExpiryIntervalMs)) {
-        for (const auto& log : all_logs()) log->remove_expired_producers(now, config.producer_id_expiration_ms);
-    }
 }
 
 void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& directory, std::int64_t broker_epoch) {
@@ -422,6 +357,7 @@ void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& dir
 void LogManager::stop(io::MayBlock may_block, std::int64_t broker_epoch) {
     Impl& manager = *impl_;
     if (std::exchange(manager.stopped, true)) return;
+    manager.end_periodic_work();
     parallel_for(manager.directories.size(), manager.directories.size(), [&](std::size_t i) {
         LogDirectory& directory = *manager.directories[i];
         manager.close_directory(may_block, directory, broker_epoch);

@@ -128,8 +128,11 @@ public:
     std::int64_t previous_broker_epoch() const;
 
     // Everything periodic whose time has come: retention, flush.ms, checkpoints, closing idle files, expiry of
-    // producers. Call it every second or so, from one thread at a time.
+    // producers. Call it every second or so.
     void run_once(io::MayBlock, TimestampMs now);
+    // The same, each directory on its own disk's threads: a slow disk holds up the work of no other. A directory that
+    // is still at it is left out.
+    void run_soon(TimestampMs now);
     // log.segment.delete.delay.ms: as in Kafka a deleted log waits so long, whatever its topic's file.delete.delay.ms,
     // which is that of single segments. Holds for those that wait already. Threads: any.
     void set_delete_delay(std::int64_t ms);

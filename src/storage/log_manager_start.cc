@@ -127,6 +127,7 @@ Result<std::unique_ptr<LogManager>> LogManager::open(io::MayBlock may_block, io:
     for (const std::string& path : impl->config.log_dirs) {
         auto directory = std::make_unique<LogDirectory>();
         directory->path = path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
+        directory->disk = std::make_unique<Disk>(directory->path, clock);
         for (const auto& other : impl->directories) {
             if (other->path != directory->path) continue;
             reason = fmt::format("{} stands twice in log.dirs", path);
@@ -309,8 +310,11 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
     }
     impl_->load_futures(may_block, config_of, is_stray);
     const TimestampMs first{impl_->clock.now().raw() + impl_->config.log_initial_task_delay_ms};
-    impl_->next_retention = impl_->next_recovery_checkpoint = impl_->next_start_checkpoint = first;
-    impl_->next_flush = impl_->next_release = impl_->next_expiry = first;
+    for (const auto& directory : impl_->directories) {
+        LogDirectory::Schedule& next = directory->schedule;
+        next.retention = next.recovery_points = next.log_start_offsets = first;
+        next.flush = next.release = next.expiry = first;
+    }
     for (const auto& directory : impl_->directories) {
         if (!directory->offline) return {};
     }

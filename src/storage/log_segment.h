@@ -61,6 +61,7 @@ struct LogSegment {
     bool indexes_are_wrong = false;  // a look-up found out; read from the start until they are made anew. State lock.
     bool indexes_unsynced = false;   // index blocks were written and may not be durable
 
+    std::uint64_t write_back_from = 0;  // append lock: write-back of what is below was asked for
     std::uint64_t bytes_since_index_entry = 0;
     TimestampMs max_timestamp = kNoTimestamp;
     Offset offset_of_max_timestamp = kNoOffset;  // last offset of the batch that has it

@@ -77,6 +77,7 @@ Result<void> Log::move_to(io::MayBlock may_block, Log& future, const std::string
         log.may_have_aborted = log.may_have_aborted || other.may_have_aborted;
         log.log_start_offset = std::max(log.log_start_offset.load(), log.segments.front()->base_offset.raw());
         log.recovery_point.store(other.recovery_point.load());
+        log.disk.store(other.disk.load(), std::memory_order_release);
         log.folder_is_dirty = true;
         ++log.truncations;  // positions that somebody noted are those of the old files
     }

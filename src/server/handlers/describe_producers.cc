@@ -1,5 +1,5 @@
 // DescribeProducers (key 61), version 0 (KIP-664).
-// Way:   partition's log -> response
+// Way:   partition's log, on the blocking pool -> response
 // Kafka: KafkaApis.handleDescribeProducersRequest, ReplicaManager.activeProducerState
 #include "protocol/generated/describe_producers_request.h"
 #include "protocol/generated/describe_producers_response.h"
@@ -14,44 +14,66 @@ using protocol::DescribeProducersRequest;
 using protocol::DescribeProducersResponse;
 using Partition = DescribeProducersResponse::PartitionResponse;
 
-Result<std::vector<storage::ActiveProducer>> find_producers(const RequestContext& context, std::string_view topic_name,
-                                                            std::int32_t index) {
+// One partition on its way from the request to the answer.
+struct Slot {
+    Partition* answer;
+    std::shared_ptr<replication::Partition> partition;
+};
+
+Result<std::shared_ptr<replication::Partition>> find(const RequestContext& context, std::string_view topic_name,
+                                                     std::int32_t index) {
     if (invalid_topic_name(topic_name)) return fail(ErrorCode::invalid_topic_exception, "The topic name is invalid.");
     ODR_TRY(topic, find_topic(context, {.name = topic_name, .id = {}}));
-    ODR_TRY(partition, find_partition(context, *topic, PartitionIndex{index}));
-    return partition->log().active_producers();
+    return find_partition(context, *topic, PartitionIndex{index});
 }
 
-Partition describe(const RequestContext& context, std::string_view topic, std::int32_t index) {
-    Partition out;
-    out.partition_index = index;
-    const auto producers = find_producers(context, topic, index);
-    if (!producers) {
-        out.error_code = code_of(producers.error().code);
-        out.error_message = message_of(producers.error());
-        return out;
+void describe(io::MayBlock may_block, const Slot& slot) {
+    for (const storage::ActiveProducer& producer : slot.partition->log().active_producers(may_block)) {
+        slot.answer->active_producers.push_back({.producer_id = producer.producer_id.raw(),
+                                                 .producer_epoch = producer.producer_epoch.raw(),
+                                                 .last_sequence = producer.last_sequence,
+                                                 .last_timestamp = producer.last_timestamp.raw(),
+                                                 .coordinator_epoch = producer.coordinator_epoch,
+                                                 .current_txn_start_offset = producer.current_txn_start_offset.raw()});
     }
-    for (const storage::ActiveProducer& producer : *producers) {
-        out.active_producers.push_back({.producer_id = producer.producer_id.raw(),
-                                        .producer_epoch = producer.producer_epoch.raw(),
-                                        .last_sequence = producer.last_sequence,
-                                        .last_timestamp = producer.last_timestamp.raw(),
-                                        .coordinator_epoch = producer.coordinator_epoch,
-                                        .current_txn_start_offset = producer.current_txn_start_offset.raw()});
-    }
-    return out;
 }
 
-DescribeProducersResponse handle_describe_producers(RequestContext& context, const DescribeProducersRequest& request) {
-    DescribeProducersResponse response;
-    for (const auto& topic : request.topics) {
-        auto& result = response.topics.emplace_back();
+std::vector<Slot> find_all(const RequestContext& context, const DescribeProducersRequest& request,
+                           DescribeProducersResponse& response) {
+    std::vector<Slot> found;
+    response.topics.resize(request.topics.size());
+    for (std::size_t i = 0; i < request.topics.size(); ++i) {
+        const auto& topic = request.topics[i];
+        auto& result = response.topics[i];
         result.name = topic.name;
-        for (const std::int32_t index : topic.partition_indexes) {
-            result.partitions.push_back(describe(context, topic.name, index));
+        result.partitions.resize(topic.partition_indexes.size());
+        for (std::size_t j = 0; j < topic.partition_indexes.size(); ++j) {
+            Partition& answer = result.partitions[j];
+            answer.partition_index = topic.partition_indexes[j];
+            auto partition = find(context, topic.name, answer.partition_index);
+            if (partition) {
+                found.push_back({&answer, std::move(*partition)});
+            } else {
+                answer.error_code = code_of(partition.error().code);
+                answer.error_message = message_of(partition.error());
+            }
         }
     }
-    return response;
+    return found;
+}
+
+io::Task<DescribeProducersResponse> handle_describe_producers(RequestContext& context,
+                                                              DescribeProducersRequest request) {
+    DescribeProducersResponse response;
+    const std::vector<Slot> found = find_all(context, request, response);
+    if (found.empty()) co_return response;
+    // What a log knows of producers stands under the lock of its appends, and one of them may wait for the disk.
+    const Result<void> done = co_await context.services().pool->run([&](io::MayBlock may_block) -> Result<void> {
+        for (const Slot& slot : found) describe(may_block, slot);
+        return {};
+    });
+    (void)done;
+    co_return response;
 }
 
 }  // namespace
