@@ -34,11 +34,13 @@ std::int64_t request_bytes_max(const config::BrokerLimits& limits) {
 }
 
 // Every connection and every active segment is a descriptor.
-void raise_open_files_limit() {
+// Gives: how many there may be.
+std::size_t raise_open_files_limit() {
+    constexpr std::size_t kUnknown = 1024;
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kUnknown;
+    const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+    return static_cast<std::size_t>(::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : before);
 }
 
 // As many reactors as cores, unless num.network.threads was set.
@@ -107,7 +109,6 @@ BrokerServer::BrokerServer(std::shared_ptr<const config::BrokerConfig> config, i
 BrokerServer::~BrokerServer() { stop(); }
 
 std::expected<void, StartFailure> BrokerServer::start() {
-    raise_open_files_limit();
     for (const auto step : {&BrokerServer::open_directories, &BrokerServer::open_metadata_log,
                             &BrokerServer::bind_listeners, &BrokerServer::start_controller, &BrokerServer::load_logs,
                             &BrokerServer::register_broker, &BrokerServer::unfence_broker}) {
@@ -131,6 +132,7 @@ BrokerServer::Step BrokerServer::open_directories() {
     storage::LogManagerConfig options;
     options.log_dirs = config_->log_dirs();
     options.node_id = config_->node_id();
+    options.open_files_max = raise_open_files_limit();
     options.num_recovery_threads_per_data_dir = config_->get_int("num.recovery.threads.per.data.dir");
     options.log_retention_check_interval_ms = config_->get_long("log.retention.check.interval.ms");
     options.log_flush_scheduler_interval_ms = config_->get_long("log.flush.scheduler.interval.ms");

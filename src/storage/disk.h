@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "io/blocking_pool.h"
 #include "io/file_system.h"
+#include "storage/live_logs.h"
 
 namespace odr::storage {
 
@@ -35,7 +37,9 @@ public:
     // So much is under way to the disk at once: enough to keep a fast one busy.
     static constexpr io::FilePos kInFlightBytes = io::FilePos{32} << 20;
 
-    Disk(std::string path, const Clock& clock) : path_{std::move(path)}, clock_{clock} {}
+    // At most so many of its logs hold their active segment open.
+    Disk(std::string path, const Clock& clock, std::size_t open_logs_max)
+        : live_logs_{std::max<std::size_t>(open_logs_max, 1)}, path_{std::move(path)}, clock_{clock} {}
     ~Disk() { close(); }
     Disk(const Disk&) = delete;
     Disk& operator=(const Disk&) = delete;
@@ -54,6 +58,7 @@ public:
     io::BlockingPool& commits() { return commits_; }
     // For what else waits for this disk: opening, rolling, syncs, reads, the periodic work.
     io::BlockingPool& waits() { return waits_; }
+    LiveLogs& live_logs() { return live_logs_; }
     // Ends its threads, once what they were given is done.
     void close();
 
@@ -73,6 +78,7 @@ private:
         return oldest != 0 && now_ns - oldest > kBehindNs;
     }
 
+    LiveLogs live_logs_;
     const std::string path_;
     const Clock& clock_;
     std::atomic<bool> holds_back_{false};

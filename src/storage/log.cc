@@ -64,6 +64,7 @@ const config::LogConfig* Log::config() const { return impl_->config.load(); }
 void Log::update_config(std::shared_ptr<const config::LogConfig> config) {
     std::lock_guard state{impl_->state_mutex};
     impl_->config.store(std::move(config));
+    impl_->note_change();  // flush.ms may be due now
 }
 
 Result<void> Log::assign_topic_id(io::MayBlock may_block, const Uuid& topic_id) {
@@ -84,6 +85,14 @@ Offset Log::log_end_offset() const { return impl_->end(); }
 Offset Log::recovery_point() const { return Offset{impl_->recovery_point.load(std::memory_order_acquire)}; }
 Offset Log::high_watermark() const { return Offset{impl_->high_watermark.load(std::memory_order_acquire)}; }
 Disk* Log::disk() const { return impl_->disk.load(std::memory_order_acquire); }
+CheckpointedOffsets Log::checkpointed_offsets() const {
+    return {.recovery_point = recovery_point(),
+            .log_start = log_start_offset(),
+            .first_segment = first_segment_offset(),
+            .high_watermark = high_watermark()};
+}
+TimestampMs Log::last_used() const { return TimestampMs{impl_->last_used_ms.load(std::memory_order_relaxed)}; }
+LiveLogs::Membership& Log::membership() { return impl_->membership; }
 bool Log::is_offline() const { return impl_->offline.load(std::memory_order_acquire); }
 
 Offset Log::local_log_start_offset() const {
@@ -125,6 +134,7 @@ void Log::set_high_watermark(Offset offset) {
     Impl& log = *impl_;
     const Offset clamped = std::clamp(offset, log_start_offset(), std::max(log_start_offset(), log_end_offset()));
     log.high_watermark.store(clamped.raw(), std::memory_order_release);
+    log.note_change();
     if (log.first_unstable_offset.load(std::memory_order_acquire) < 0) return;
     std::lock_guard state{log.state_mutex};
     log.producers.on_high_watermark(clamped);

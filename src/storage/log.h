@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "base/uuid.h"
 #include "storage/append_types.h"
+#include "storage/live_logs.h"
 #include "storage/read_types.h"
 #include "storage/topic_partition.h"
 
@@ -31,7 +32,7 @@ class OpenFiles;
 // Units:   offsets count records, sizes bytes, times milliseconds.
 // Errors:  kafka_storage_error for the disk. After one that could not be undone the log is offline: see is_offline().
 // Kafka:   UnifiedLog, LocalLog.
-class Log {
+class Log : public std::enable_shared_from_this<Log> {
 public:
     ~Log();
     Log(const Log&) = delete;
@@ -62,6 +63,7 @@ public:
     bool is_offline() const;
     // Of the directory that it is in; another one after a move. Null for a log without a manager.
     Disk* disk() const;
+    CheckpointedOffsets checkpointed_offsets() const;
 
     // Clamped to log_start_offset() and log_end_offset(). May go back, after truncation.
     void set_high_watermark(Offset offset);
@@ -149,6 +151,11 @@ public:
 
     // Closes what an idle log keeps open; it opens again when needed. Index entries go to their files.
     Result<void> release_idle(io::MayBlock, TimestampMs now, std::int64_t idle_ms);
+    // The same at once, unless somebody is at work on the log's files. Gives: whether nothing is open any more.
+    bool try_close_active(io::MayBlock);
+    bool holds_active_open() const;
+    TimestampMs last_used() const;  // by an append, or by opening
+    LiveLogs::Membership& membership();
     // Flushes, writes the producer snapshot, closes. Appends fail afterwards.
     Result<void> close(io::MayBlock);
     // Gives the folder another name, as deletion does: no append, no flush any more; slices under way live on.

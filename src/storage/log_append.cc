@@ -224,6 +224,7 @@ void Log::Impl::refresh_first_unstable() {
 
 void Log::Impl::note_append(Offset start, TimestampMs now) {
     last_used_ms.store(now.raw(), std::memory_order_relaxed);
+    note_change();
     if (start.raw() <= recovery_point.load(std::memory_order_relaxed)) unflushed_since_ms.store(now.raw());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <set>
@@ -36,9 +37,13 @@ struct LogDirectory {
         TimestampMs flush{0}, retention{0}, high_watermarks{0}, recovery_points{0}, log_start_offsets{0}, release{0},
             expiry{0};
     } schedule;
+    // By Checkpoint: what stands in the files is not what the logs say any more.
+    std::array<std::atomic<bool>, 3> is_stale{true, true, true};
     bool has_ended = false;            // the manager stops: no periodic work any more
     std::atomic<bool> is_busy{false};  // the disk's threads have its periodic work
 
+    void note_stale(std::size_t which) { is_stale[which] = true; }
+    void note_all_stale() { is_stale[0] = is_stale[1] = is_stale[2] = true; }
     std::string path_of(std::string_view name) const { return path + "/" + std::string{name}; }
 };
 
@@ -125,7 +130,10 @@ struct LogManager::Impl {
     // --- log_manager_periodic.cc
     void run_directory(io::MayBlock, LogDirectory& directory, TimestampMs now);
     void run_retention(io::MayBlock, LogDirectory& directory, TimestampMs now);
-    void run_flushes(io::MayBlock, LogDirectory& directory, TimestampMs now);
+    void write_stale_checkpoint(io::MayBlock, LogDirectory& directory, Checkpoint which);
+    // Logs of which something may be due though nothing changes them: after loading.
+    void add_unflushed();
+    void look_at_changed(io::MayBlock, LogDirectory& directory, TimestampMs now, bool releases);
     void end_periodic_work();
 };
 

@@ -42,6 +42,7 @@ private:
 struct Log::Impl {
     using SegmentPtr = std::shared_ptr<LogSegment>;
 
+    Log* log = nullptr;  // that this is the inside of
     LogEnvironment environment;
     LogOpenOptions options;  // directory is under the state lock: deletion renames it
     ConfigCell config;
@@ -73,12 +74,14 @@ struct Log::Impl {
     std::atomic<std::int64_t> unflushed_since_ms{0};
     std::atomic<std::int64_t> last_used_ms{0};
     std::atomic<Disk*> disk{nullptr};
+    mutable LiveLogs::Membership membership;
     std::atomic<bool> may_have_aborted{false};
     mutable std::atomic<bool> wrong_index_found{false};  // some segment's indexes_are_wrong
     bool topic_id_is_unsynced = false;                   // under the flush lock: partition.metadata is new
     std::atomic<bool> offline{false};
     bool writes_fail = false;  // under the append lock: the last write failed and was taken back
     std::atomic<bool> closed{false};
+    std::atomic<bool> is_moving{false};  // move_to() holds the maintenance lock, and appends to another log under it
 
     std::string path_of(std::string_view file_name) const;  // state lock, or before the log is shared
     std::string path_of(const LogSegment& segment, std::string_view suffix) const {
@@ -93,6 +96,16 @@ struct Log::Impl {
     // The first failure that could not be undone: no append, no flush any more.
     std::unexpected<Error> go_offline(const Error& error);
     void report_disk_failure(const Error& error);
+    // Of the directory that the log is in; null without a manager.
+    LiveLogs* live_logs() const {
+        Disk* const at = disk.load(std::memory_order_acquire);
+        return at == nullptr ? nullptr : &at->live_logs();
+    }
+    // Something changed that periodic work looks after. Cheap when it was said before.
+    void note_change() const {
+        if (membership.is_changed.load(std::memory_order_relaxed) || log == nullptr) return;
+        if (LiveLogs* const live = live_logs()) live->add_changed(*log, membership);
+    }
     Result<void> sync_topic_id(io::MayBlock);  // under the flush lock
 
     // --- log_read.cc
@@ -144,7 +157,9 @@ struct Log::Impl {
         TimestampOffset newest = {};
         BatchTail batches = {};
     };
+    Result<void> prepare(io::MayBlock, const AppendDemand& demand, TimestampMs now);
     Result<void> open_active(io::MayBlock, TimestampMs now);
+    Result<void> close_active(io::MayBlock, const SegmentPtr& active);
     Result<void> leave_damaged(io::MayBlock, const SegmentPtr& segment, const TailWalk& walked, TimestampMs now);
     Result<void> roll_to_new_segment(io::MayBlock, Offset base_offset, TimestampMs now);
     // Makes the empty files of a segment, and gives its .log.

@@ -29,7 +29,10 @@ public:
 
     Result<void> load();
     static std::shared_ptr<Log> wrap(std::unique_ptr<Log::Impl> impl) {
-        return std::shared_ptr<Log>{new Log{std::move(impl)}};
+        Log::Impl& inside = *impl;
+        std::shared_ptr<Log> log{new Log{std::move(impl)}};
+        inside.log = log.get();
+        return log;
     }
 
 private:

@@ -39,30 +39,43 @@ void Log::Impl::thaw() {
 
 Result<void> Log::prepare_append(io::MayBlock may_block, const AppendDemand& demand, TimestampMs now) {
     Impl& log = *impl_;
-    std::lock_guard maintenance{log.maintenance_mutex};
-    if (log.offline || log.closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
-    Frozen frozen{log};
+    LiveLogs* const live_logs = log.live_logs();
+    if (live_logs != nullptr && !log.membership.is_open) live_logs->make_room(may_block, now);
+    auto prepared = log.prepare(may_block, demand, now);
+    const bool no_descriptor =
+        !prepared && (prepared.error().os_errno == EMFILE || prepared.error().os_errno == ENFILE);
+    if (!no_descriptor || live_logs == nullptr) return prepared;
+    live_logs->close_some(may_block, now);
+    return log.prepare(may_block, demand, now);
+}
+
+Result<void> Log::Impl::prepare(io::MayBlock may_block, const AppendDemand& demand, TimestampMs now) {
+    std::lock_guard maintenance{maintenance_mutex};
+    if (offline || closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    const Frozen no_append{*this};
     bool roll_is_due = false;
     bool is_open = false;
     {
-        std::lock_guard state{log.state_mutex};
-        is_open = log.active()->file != nullptr;
+        std::lock_guard state{state_mutex};
+        is_open = active()->file != nullptr;
     }
     if (!is_open) {
-        if (const auto opened = log.open_active(may_block, now); !opened) {
-            if (!is_passing_failure(opened.error())) log.report_disk_failure(opened.error());
+        if (const auto opened = open_active(may_block, now); !opened) {
+            if (!is_passing_failure(opened.error())) report_disk_failure(opened.error());
             return opened;
         }
+        note_change();
+        if (LiveLogs* const live = live_logs()) live->add_open(*log, membership, now);
     }
     {
-        std::lock_guard state{log.state_mutex};
-        roll_is_due = log.should_roll(demand, now);
+        std::lock_guard state{state_mutex};
+        roll_is_due = should_roll(demand, now);
     }
-    log.last_used_ms.store(now.raw(), std::memory_order_relaxed);
+    last_used_ms.store(now.raw(), std::memory_order_relaxed);
     if (!roll_is_due) return {};
-    const Offset base = demand.first_offset > log.end() ? demand.first_offset : log.end();
-    const auto rolled = log.roll_to_new_segment(may_block, base, now);
-    if (!rolled && !is_passing_failure(rolled.error())) log.report_disk_failure(rolled.error());
+    const Offset base = demand.first_offset > end() ? demand.first_offset : end();
+    const auto rolled = roll_to_new_segment(may_block, base, now);
+    if (!rolled && !is_passing_failure(rolled.error())) report_disk_failure(rolled.error());
     return rolled;
 }
 
@@ -178,6 +191,7 @@ Result<void> Log::Impl::roll_to_new_segment(io::MayBlock may_block, Offset base_
         tail.clear();
         folder_is_dirty = true;
     }
+    note_change();
     if (old_is_empty) {
         remove_files(*old);
     } else if (sealed) {
@@ -399,6 +413,7 @@ Result<void> Log::flush(io::MayBlock may_block, Offset up_to) {
     // Was the active segment sealed meanwhile, then its indexes are not durable; the next flush sees to them.
     if (active != log.active()) up_to = std::min(up_to, active->base_offset);
     log.recovery_point.store(std::max(up_to, recovery_point()).raw(), std::memory_order_release);
+    log.note_change();
     return {};
 }
 
@@ -424,22 +439,40 @@ Result<void> Log::release_idle(io::MayBlock may_block, TimestampMs now, std::int
     }
     std::lock_guard maintenance{log.maintenance_mutex};
     if (log.closed || active != log.active()) return {};
-    if (!idle) return log.write_index_blocks(active, false, may_block);
-    Frozen frozen{log};
+    return idle ? log.close_active(may_block, active) : log.write_index_blocks(active, false, may_block);
+}
+
+bool Log::holds_active_open() const {
+    std::lock_guard state{impl_->state_mutex};
+    return impl_->active()->file != nullptr;
+}
+
+bool Log::try_close_active(io::MayBlock may_block) {
+    Impl& log = *impl_;
+    // Maybe this very thread does.
+    if (log.is_moving) return false;
+    const std::unique_lock maintenance{log.maintenance_mutex, std::try_to_lock};
+    if (!maintenance.owns_lock()) return false;
+    if (log.closed || log.offline || !holds_active_open()) return true;
+    return log.close_active(may_block, log.active()).has_value();
+}
+
+Result<void> Log::Impl::close_active(io::MayBlock may_block, const SegmentPtr& active_segment) {
+    const Frozen no_append{*this};
     {
-        std::lock_guard state{log.state_mutex};
-        active->index_max_timestamp();
+        std::lock_guard state{state_mutex};
+        active_segment->index_max_timestamp();
     }
-    ODR_CHECK(log.write_index_blocks(active, false, may_block));
+    ODR_CHECK(write_index_blocks(active_segment, false, may_block));
     std::shared_ptr<io::File> closing;
-    std::lock_guard state{log.state_mutex};
-    closing = std::move(active->file);
-    active->file = nullptr;
-    active->offset_index.shrink();
-    active->time_index.shrink();
-    active->txn_index.shrink();
-    log.tail.clear();
-    log.environment.open_files->drop_segment(active->id);
+    std::lock_guard state{state_mutex};
+    closing = std::move(active_segment->file);
+    active_segment->file = nullptr;
+    active_segment->offset_index.shrink();
+    active_segment->time_index.shrink();
+    active_segment->txn_index.shrink();
+    tail.clear();
+    environment.open_files->drop_segment(active_segment->id);
     return {};
 }
 

@@ -122,6 +122,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
     }
     if (!topic_id.is_zero()) ODR_CHECK((*made)->assign_topic_id(may_block, topic_id));
     std::lock_guard guard{manager.mutex};
+    chosen->note_all_stale();
     manager.preferred.erase(topic_partition);
     manager.logs[topic_partition] = {*made, chosen};
     ++chosen->log_count;
@@ -141,6 +142,7 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
         --entry.directory->log_count;
         entry.directory->stale_checkpoints.insert(topic_partition);
         manager.logs.erase(found);
+        entry.directory->note_all_stale();
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
     const std::string path = entry.log->parent_directory() + "/" + name;  // it may have moved this very moment
@@ -163,6 +165,7 @@ Result<void> LogManager::mark_stray(io::MayBlock may_block, const TopicPartition
         --entry.directory->log_count;
         entry.directory->stale_checkpoints.insert(topic_partition);
         manager.logs.erase(found);
+        entry.directory->note_all_stale();
     }
     const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-stray");
     ODR_CHECK(entry.log->retire(may_block, entry.log->parent_directory() + "/" + name));
@@ -285,6 +288,7 @@ void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& di
     const auto written = files.replace_file(may_block, directory.path_of(name), as_bytes(text));
     if (written) return;
     if (!is_passing_failure(written.error())) return environment().on_disk_failure(directory.path, written.error());
+    directory.note_stale(static_cast<std::size_t>(which));
     log::warn("cannot write {}: {}; trying again later", directory.path_of(name),
               std::strerror(written.error().os_errno));
 }

@@ -32,6 +32,7 @@ struct LogManagerConfig {
     std::int64_t transaction_timeout_max_ms = 900'000;
     std::int64_t producer_id_expiration_ms = 86'400'000;
     std::int64_t idle_release_ms = 60'000;  // files of logs idle for longer are closed
+    std::size_t open_files_max = 16'384;    // of the process: logs hold three quarters of them at most
 };
 
 struct LogDirInfo {

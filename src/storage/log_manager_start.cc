@@ -13,7 +13,7 @@
 namespace odr::storage {
 namespace {
 
-constexpr std::size_t kOpenFilesMax = 4096;
+constexpr std::size_t kOpenForReadingMax = 4096;
 constexpr std::string_view kMetadataTopic = "__cluster_metadata";
 constexpr std::string_view kRemoteIndexFolder = "remote-log-index-cache";
 constexpr std::int64_t kProgressEveryMs = 5'000;
@@ -121,13 +121,15 @@ Result<std::unique_ptr<LogManager>> LogManager::open(io::MayBlock may_block, io:
                                                      Random& random, LogManagerConfig config, std::string& reason) {
     auto impl = std::make_unique<Impl>(files, clock, random);
     impl->config = std::move(config);
-    impl->open_files = std::make_shared<OpenFiles>(kOpenFilesMax);
+    const std::size_t open_max = impl->config.open_files_max;
+    impl->open_files = std::make_shared<OpenFiles>(std::clamp<std::size_t>(open_max / 4, 1, kOpenForReadingMax));
+    const std::size_t open_for_appends_max = open_max / 2 / std::max<std::size_t>(impl->config.log_dirs.size(), 1);
     std::vector<std::string> unusable;  // a line each
     Error last{ErrorCode::kafka_storage_error, 0, "log.dirs is empty"};
     for (const std::string& path : impl->config.log_dirs) {
         auto directory = std::make_unique<LogDirectory>();
         directory->path = path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
-        directory->disk = std::make_unique<Disk>(directory->path, clock);
+        directory->disk = std::make_unique<Disk>(directory->path, clock, open_for_appends_max);
         for (const auto& other : impl->directories) {
             if (other->path != directory->path) continue;
             reason = fmt::format("{} stands twice in log.dirs", path);
@@ -309,6 +311,7 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
         if (directory->offline) set_offline(directory->path, {ErrorCode::kafka_storage_error, 0, "loading failed"});
     }
     impl_->load_futures(may_block, config_of, is_stray);
+    impl_->add_unflushed();
     const TimestampMs first{impl_->clock.now().raw() + impl_->config.log_initial_task_delay_ms};
     for (const auto& directory : impl_->directories) {
         LogDirectory::Schedule& next = directory->schedule;

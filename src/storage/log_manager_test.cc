@@ -18,6 +18,7 @@ protected:
         config.node_id = BrokerId{node};
         config.cluster_id = std::move(cluster);
         config.log_initial_task_delay_ms = 0;
+        config.open_files_max = open_files_max;
         auto manager = LogManager::open(kMayBlock, files, clock, random, config, reason);
         return manager ? std::move(*manager) : nullptr;
     }
@@ -28,6 +29,26 @@ protected:
         return *manager.get_or_create(kMayBlock, {topic, PartitionIndex{partition}}, id, settings);
     }
 
+    void append_to(Log& log) {
+        std::vector<std::uint8_t> bytes = make_batch({.records = 1});
+        std::vector<PendingAppend> batches{{.batch = *record::MutableRecordBatch::parse(bytes),
+                                            .origin = AppendOrigin::client,
+                                            .result = AppendInfo{}}};
+        AppendDemand demand;
+        demand.add(batches.front().batch);
+        ASSERT_TRUE(log.prepare_append(kMayBlock, demand, clock.now()));
+        const AppendLock lock = log.lock_for_append();
+        log.append(lock, batches, LeaderEpoch{0}, clock.now());
+        ASSERT_TRUE(batches.front().result);
+    }
+    void pass_seconds(LogManager& manager, int seconds) {
+        for (int i = 0; i < seconds; ++i) {
+            clock.advance_ms(1000);
+            manager.run_once(kMayBlock, clock.now());
+        }
+    }
+
+    std::size_t open_files_max = LogManagerConfig{}.open_files_max;
     io::SimulatedFileSystem files;
     ManualClock clock;
     SeededRandom random{1};
@@ -174,6 +195,48 @@ TEST_F(LogManagerTest, ASealedSegmentIsDurableSoonAfterTheRoll) {
     clock.advance_ms(2000);
     manager->run_once(kMayBlock, clock.now());
     EXPECT_EQ(log->recovery_point(), Offset{1});
+}
+
+TEST_F(LogManagerTest, MoreLogsAreWrittenToThanMayBeOpen) {
+    constexpr int kLogs = 40;
+    open_files_max = 16;
+    const auto manager = open({"/a"});
+    load(*manager);
+    std::vector<std::shared_ptr<Log>> logs;
+    for (int i = 0; i < kLogs; ++i) logs.push_back(create(*manager, "orders", i));
+    const std::size_t open_before = files.open_file_count();
+    for (int round = 1; round <= 3; ++round) {
+        for (const auto& log : logs) {
+            clock.advance_ms(1);
+            append_to(*log);
+            EXPECT_LE(files.open_file_count(), open_before + open_files_max / 2);
+        }
+        for (const auto& log : logs) EXPECT_EQ(log->log_end_offset(), Offset{round});
+    }
+    EXPECT_TRUE(logs.back()->holds_active_open());
+    EXPECT_FALSE(logs.front()->holds_active_open());
+}
+
+TEST_F(LogManagerTest, IdleLogsCostNoCheckpointAndNoOpenFile) {
+    const auto manager = open({"/a"});
+    load(*manager);
+    const auto log = create(*manager, "orders");
+    append_to(*log);
+    log->set_high_watermark(Offset{1});
+    pass_seconds(*manager, 10);
+    EXPECT_EQ(files.contents("/a/replication-offset-checkpoint"), "0\n1\norders 0 1\n");
+    pass_seconds(*manager, 300);
+    EXPECT_FALSE(log->holds_active_open());
+    const auto before = files.counts();
+    pass_seconds(*manager, 300);
+    EXPECT_EQ(files.counts().syncs, before.syncs);
+    EXPECT_EQ(files.counts().writes, before.writes);
+    append_to(*log);
+    ASSERT_TRUE(log->flush(kMayBlock));
+    log->set_high_watermark(Offset{2});
+    pass_seconds(*manager, 61);
+    EXPECT_EQ(files.contents("/a/replication-offset-checkpoint"), "0\n1\norders 0 2\n");
+    EXPECT_EQ(files.contents("/a/recovery-point-offset-checkpoint"), "0\n1\norders 0 2\n");
 }
 
 TEST_F(LogManagerTest, TheBrokerEpochOfBeforeIsKnownOnlyWhereEveryDirectoryStoppedCleanly) {

@@ -156,6 +156,7 @@ void Log::Impl::note_wrong_index(const SegmentPtr& segment) const {
     log::warn("{}: an index of the segment is damaged; doing without it until it is made anew",
               path_of(*segment, kLogSuffix));
     wrong_index_found.store(true, std::memory_order_release);
+    note_change();
 }
 
 // Where a read begins: the segment, and the batch too where it is one of the latest. false: there is nothing to read.

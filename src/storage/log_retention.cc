@@ -12,6 +12,7 @@ Result<void> Log::advance_log_start_offset(Offset offset) {
         return fail(ErrorCode::offset_out_of_range, "the offset is above the high watermark");
     if (offset <= log_start_offset()) return {};
     log.log_start_offset.store(offset.raw(), std::memory_order_release);
+    log.note_change();
     log.epochs.truncate_from_start(offset);
     return {};
 }
@@ -105,6 +106,7 @@ Result<std::size_t> Log::delete_old_segments(io::MayBlock may_block, TimestampMs
         log.segments.erase(log.segments.begin(), middle);
         start = std::max(log_start_offset(), log.segments.front()->base_offset);
         log.log_start_offset.store(start.raw(), std::memory_order_release);
+        log.note_change();
         log.epochs.truncate_from_start(start);
     }
     ODR_CHECK(log.write_epochs(may_block));

@@ -35,7 +35,10 @@ Result<void> Log::move_to(io::MayBlock may_block, Log& future, const std::string
         return fail(ErrorCode::kafka_storage_error, "the log is offline");
     }
     Frozen frozen{log};
-    ODR_CHECK(catch_up());
+    log.is_moving = true;
+    const auto caught_up = catch_up();
+    log.is_moving = false;
+    ODR_CHECK(caught_up);
     if (future.log_end_offset() != log_end_offset()) {
         return fail(ErrorCode::offset_out_of_range, "the future log is not caught up");
     }
@@ -81,6 +84,7 @@ Result<void> Log::move_to(io::MayBlock may_block, Log& future, const std::string
         log.folder_is_dirty = true;
         ++log.truncations;  // positions that somebody noted are those of the old files
     }
+    if (LiveLogs* const live = log.live_logs()) live->add_moved(*this, log.membership);
     return log.write_snapshot(log.end());
 }
 

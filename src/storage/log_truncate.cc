@@ -98,6 +98,7 @@ Result<void> Log::Impl::start_empty_at(Offset offset, Offset log_start) {
         high_watermark = offset.raw();
         recovery_point = std::min(recovery_point.load(), offset.raw());
         folder_is_dirty = true;
+        note_change();
     }
     // The newest first, so that a crash in between leaves no hole.
     for (auto it = gone.rbegin(); it != gone.rend(); ++it) remove_files(**it);
@@ -138,6 +139,7 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
                 log.log_start_offset = std::min(log.log_start_offset.load(), offset.raw());
                 log.high_watermark = std::min(log.high_watermark.load(), offset.raw());
                 log.recovery_point = std::min(log.recovery_point.load(), offset.raw());
+                log.note_change();
                 log.epochs.truncate_from_end(offset);
                 log.folder_is_dirty = true;
             }
