@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ranges>
 #include <set>
 
 #include "base/log.h"
@@ -53,6 +54,7 @@ private:
     Result<Offset> end_offset();
     Result<void> load_producers(Offset end);
     Result<void> read_epochs();
+    Result<void> settle_epochs();
     const std::string& name() {
         if (name_.empty()) name_ = log_.options.topic_partition.to_string();
         return name_;
@@ -63,7 +65,8 @@ private:
     std::set<std::string> names_;
     std::string name_;
     bool epochs_are_lost_ = false;
-    Offset end_{0};  // of what recovery found sound
+    std::vector<EpochEntry> epochs_on_disk_;  // as the file says
+    Offset end_{0};                           // of what recovery found sound
 };
 
 Result<void> LogLoader::list() {
@@ -163,6 +166,7 @@ void LogLoader::read_small_files() {
         const auto text = files().read_file(path(kLeaderEpochCheckpoint), kSmallFileBytesMax);
         auto entries = text ? decode_epoch_checkpoint(*text) : fail(text.error());
         if (entries) log_.epochs.load(*entries);
+        if (entries) epochs_on_disk_ = *entries;
         if (entries && log_.epochs.entries() != *entries) {
             entries = fail(ErrorCode::kafka_storage_error, "leader-epoch-checkpoint does not rise");
         }
@@ -312,6 +316,23 @@ Result<void> LogLoader::read_epochs() {
     return {};
 }
 
+// Leaves the file of the epochs to the next flush where the next start would come to the same without it: what it says
+// past the recovery point counts for nothing, and is read from the batches. So a start after a crash writes nothing.
+Result<void> LogLoader::settle_epochs() {
+    const std::vector<EpochEntry>& known = log_.epochs.entries();
+    if (known == epochs_on_disk_ && !epochs_are_lost_) {
+        log_.epochs.mark_clean();
+        return {};
+    }
+    std::erase_if(epochs_on_disk_,
+                  [&](const EpochEntry& entry) { return entry.start_offset >= log_.options.recovery_point; });
+    const bool says_nothing_wrong =
+        epochs_on_disk_.size() <= known.size() &&
+        std::ranges::equal(epochs_on_disk_, known | std::views::take(epochs_on_disk_.size()));
+    if (says_nothing_wrong && !epochs_are_lost_) return {};
+    return log_.write_epochs(may_block_);
+}
+
 // A log that was never there: a folder and its topic's id, without a sync, for the metadata log knows both. So a topic
 // of thousands of partitions takes a moment.
 Result<void> LogLoader::start_new() {
@@ -364,7 +385,7 @@ Result<void> LogLoader::load() {
     ODR_CHECK(load_producers(end));
     log_.producers.remove_expired(log_.options.now, log_.options.producer_id_expiration_ms);
     log_.refresh_first_unstable();
-    return log_.write_epochs(may_block_);
+    return settle_epochs();
 }
 
 Result<std::shared_ptr<Log>> open_log(io::MayBlock may_block, const LogEnvironment& environment,

@@ -239,6 +239,27 @@ TEST_F(LogManagerTest, IdleLogsCostNoCheckpointAndNoOpenFile) {
     EXPECT_EQ(files.contents("/a/recovery-point-offset-checkpoint"), "0\n1\norders 0 2\n");
 }
 
+TEST_F(LogManagerTest, AStartAfterACrashWritesAndSyncsNothing) {
+    auto manager = open({"/a"});
+    load(*manager);
+    for (int i = 0; i < 3; ++i) append_to(*create(*manager, "orders", i));
+    ASSERT_TRUE(manager->get({"orders", PartitionIndex{2}})->flush(kMayBlock));
+    manager.reset();
+    manager = open({"/a"});
+    const auto before = files.counts();
+    load(*manager);
+    EXPECT_EQ(files.counts().writes, before.writes);
+    EXPECT_EQ(files.counts().syncs, before.syncs);
+    for (int i = 0; i < 3; ++i) {
+        const auto log = manager->get({"orders", PartitionIndex{i}});
+        EXPECT_EQ(log->log_end_offset(), Offset{1});
+        EXPECT_EQ(log->latest_epoch(), LeaderEpoch{0});
+    }
+    EXPECT_FALSE(files.exists("/a/orders-0/leader-epoch-checkpoint"));
+    ASSERT_TRUE(manager->get({"orders", PartitionIndex{0}})->flush(kMayBlock));
+    EXPECT_EQ(files.contents("/a/orders-0/leader-epoch-checkpoint"), "0\n1\n0 0\n");
+}
+
 TEST_F(LogManagerTest, TheBrokerEpochOfBeforeIsKnownOnlyWhereEveryDirectoryStoppedCleanly) {
     auto manager = open({"/a", "/b"});
     load(*manager);
