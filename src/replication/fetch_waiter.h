@@ -7,24 +7,26 @@
 
 #include "base/types.h"
 #include "io/reactor.h"
+#include "replication/change_feed.h"
 
 namespace odr::replication {
 
 class FetchWaiter;
 
-// A waiting fetch's place in one partition's list.
-struct FetchWaitEntry {
+// A waiting fetch's place in one partition's feed.
+class FetchWaitEntry final : public ChangeSubscriber {
+public:
     FetchWaiter* waiter = nullptr;
-    FetchWaitEntry* next = nullptr;
-    FetchWaitEntry* previous = nullptr;  // null: not in a list
+    void on_change(const Change& change) override;
 };
 
 // A fetch that waits for bytes (fetch.min.bytes) or for its time (fetch.max.wait.ms). Kafka: DelayedFetch.
 // Hang an entry on each partition with Partition::wait_for_data(), then co_await until_ready(ms), then take the entries
-// off with Partition::stop_waiting(). Who hung it somewhere and would rather not wait asks give_up() first.
+// off with Partition::stop_waiting(). Who hung it somewhere and would rather not wait asks give_up() first. One without
+// entries is told by whom it is given to: see FetchSession.
 //
-// Threads: made, awaited and destroyed on one reactor; advanced() and wake() from any, under a partition's waiters
-// lock.
+// Threads: made, awaited and destroyed on one reactor; note(), advanced() and wake() from any, under the lock that it
+// is taken off under.
 class FetchWaiter {
 public:
     FetchWaiter(io::Reactor& home, std::int64_t bytes_missing, std::size_t partitions)
@@ -36,6 +38,10 @@ public:
 
     std::vector<FetchWaitEntry>& entries() { return entries_; }
 
+    void note(const Change& change) {
+        if (change.is_urgent) return wake();
+        if (change.bytes > 0) advanced(change.bytes);
+    }
     // A partition has `bytes` more to give.
     void advanced(std::int64_t bytes) {
         if (bytes_missing_.fetch_sub(bytes, std::memory_order_acq_rel) <= bytes) wake();
@@ -76,5 +82,7 @@ private:
     io::Timer timer_;
     std::vector<FetchWaitEntry> entries_;
 };
+
+inline void FetchWaitEntry::on_change(const Change& change) { waiter->note(change); }
 
 }  // namespace odr::replication

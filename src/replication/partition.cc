@@ -27,13 +27,14 @@ void refuse(QueuedAppend* first, const Error& error) {
 Partition::Partition(std::shared_ptr<storage::Log> log, LeaderEpoch leader_epoch, const Clock& clock,
                      io::BlockingPool& pool)
     : log_{std::move(log)}, clock_{clock}, pool_{pool}, leader_epoch_{kNoLeaderEpoch.raw()} {
-    waiters_.next = waiters_.previous = &waiters_;
+    log_->set_listener(changes_.get());
     become_leader(leader_epoch);
 }
 
 Partition::~Partition() {
     ODR_ASSERT(queue_first_ == nullptr && unflushed_ == nullptr, "appends outlive {}", topic_partition().to_string());
-    ODR_ASSERT(waiters_.next == &waiters_, "fetches wait on {}", topic_partition().to_string());
+    log_->remove_listener(*changes_);
+    changes_->close();
 }
 
 void Partition::become_leader(LeaderEpoch epoch) {
@@ -43,11 +44,12 @@ void Partition::become_leader(LeaderEpoch epoch) {
     if (epoch > log_->latest_epoch()) log_->assign_epoch_start_offset(lock, epoch, log_->log_end_offset());
     leader_epoch_.store(epoch.raw(), std::memory_order_release);
     advance_high_watermark(log_->log_end_offset());  // the only replica: what is written is committed
+    changes_->tell({.is_urgent = true});
 }
 
 void Partition::close() {
     open_.store(false, std::memory_order_release);
-    wake_all_waiters();
+    changes_->close();
 }
 
 void Partition::enqueue(QueuedAppend& append) {
@@ -242,40 +244,27 @@ void Partition::finish(QueuedAppend* first, Offset high_watermark) {
 
 void Partition::advance_high_watermark(Offset candidate) {
     if (candidate <= log_->high_watermark()) return;
-    std::lock_guard guard{waiters_mutex_};
-    const Offset before = log_->high_watermark();
-    if (candidate <= before) return;
-    ODR_ASSERT(candidate <= log_->log_end_offset(), "candidate={} log_end_offset={}", candidate,
-               log_->log_end_offset());
-    const std::uint64_t bytes_before = visible_bytes_;
-    visible_bytes_ = log_->size_in_bytes();
-    log_->set_high_watermark(candidate);
-    const auto gained = visible_bytes_ > bytes_before ? static_cast<std::int64_t>(visible_bytes_ - bytes_before) : 1;
-    for (FetchWaitEntry* entry = waiters_.next; entry != &waiters_; entry = entry->next)
-        entry->waiter->advanced(gained);
+    std::int64_t gained = 0;
+    {
+        std::lock_guard guard{advance_mutex_};
+        if (candidate <= log_->high_watermark()) return;
+        ODR_ASSERT(candidate <= log_->log_end_offset(), "candidate={} log_end_offset={}", candidate,
+                   log_->log_end_offset());
+        const std::uint64_t bytes_before = visible_bytes_;
+        visible_bytes_ = log_->size_in_bytes();
+        log_->set_high_watermark(candidate);
+        gained = visible_bytes_ > bytes_before ? static_cast<std::int64_t>(visible_bytes_ - bytes_before) : 1;
+    }
+    changes_->tell({.bytes = gained});
 }
 
 bool Partition::wait_for_data(FetchWaitEntry& entry, Offset seen) {
-    std::lock_guard guard{waiters_mutex_};
-    if (!is_open() || log_->high_watermark() > seen) return false;
-    entry.previous = waiters_.previous;
-    entry.next = &waiters_;
-    waiters_.previous->next = &entry;
-    waiters_.previous = &entry;
-    return true;
+    if (log_->high_watermark() > seen || !changes_->add(entry)) return false;
+    if (log_->high_watermark() <= seen) return true;  // what moves it from here on is told
+    changes_->remove(entry);
+    return false;
 }
 
-void Partition::stop_waiting(FetchWaitEntry& entry) {
-    std::lock_guard guard{waiters_mutex_};
-    if (entry.previous == nullptr) return;
-    entry.previous->next = entry.next;
-    entry.next->previous = entry.previous;
-    entry.next = entry.previous = nullptr;
-}
-
-void Partition::wake_all_waiters() {
-    std::lock_guard guard{waiters_mutex_};
-    for (FetchWaitEntry* entry = waiters_.next; entry != &waiters_; entry = entry->next) entry->waiter->wake();
-}
+void Partition::stop_waiting(FetchWaitEntry& entry) { changes_->remove(entry); }
 
 }  // namespace odr::replication

@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "io/blocking_pool.h"
 #include "replication/append_group.h"
+#include "replication/change_feed.h"
 #include "replication/fetch_waiter.h"
 #include "storage/log.h"
 
@@ -60,6 +61,9 @@ public:
     bool wait_for_data(FetchWaitEntry& entry, Offset seen);
     void stop_waiting(FetchWaitEntry& entry);
 
+    // Tells of everything that a fetch of this partition could tell of.
+    const std::shared_ptr<ChangeFeed>& changes() const { return changes_; }
+
 private:
     void commit();
     bool commit_once();
@@ -74,7 +78,6 @@ private:
     void flush_until_none_waits(io::MayBlock may_block);
     void finish(QueuedAppend* first, Offset high_watermark);
     void advance_high_watermark(Offset candidate);
-    void wake_all_waiters();
 
     const std::shared_ptr<storage::Log> log_;
     const Clock& clock_;
@@ -90,9 +93,9 @@ private:
     bool flushing_ = false;                // under queue_mutex_: a thread of the pool is at it
     std::shared_ptr<Partition> planned_;   // under queue_mutex_: this, while a reactor will commit at its turn's end
 
-    std::mutex waiters_mutex_;
-    FetchWaitEntry waiters_;           // under waiters_mutex_; head of a ring
-    std::uint64_t visible_bytes_ = 0;  // under waiters_mutex_: the log's size when the high watermark last moved
+    std::mutex advance_mutex_;         // whoever moves the high watermark
+    std::uint64_t visible_bytes_ = 0;  // under advance_mutex_: the log's size when the high watermark last moved
+    const std::shared_ptr<ChangeFeed> changes_ = std::make_shared<ChangeFeed>();
 };
 
 }  // namespace odr::replication

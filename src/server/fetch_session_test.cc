@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "base/clock.h"
+
 namespace odr::server {
 namespace {
 
@@ -34,9 +38,13 @@ protected:
         return out;
     }
     // The partitions that a fetch asks for: "0@5 1@0".
-    static std::string asked(const FetchContext& context) {
+    std::string asked(FetchContext& context) {
         std::string out;
-        for (const FetchTarget& target : context.targets()) {
+        const auto targets = context.next_round();
+        if (!targets) return std::string{to_string(targets.error().code)};
+        looked_at_.assign(targets->begin(), targets->end());
+        has_looked_ = true;
+        for (const FetchTarget& target : looked_at_) {
             out += fmt::format("{}{}@{}", out.empty() ? "" : " ", target.partition, target.fetch_offset.raw());
         }
         return out;
@@ -46,15 +54,22 @@ protected:
         std::int64_t high_watermark = 10;
         bool has_records = false;
         ErrorCode error = ErrorCode::none;
+        bool is_quiet = false;
     };
     // The partitions that the answer names.
     std::string answered(FetchContext& context, const std::vector<Found>& found) {
         std::vector<FetchedPartition> all;
-        for (const Found& each : found) {
+        if (!has_looked_) {
+            const std::string looked = asked(context);
+            if (!has_looked_) return looked;
+        }
+        has_looked_ = false;
+        for (const FetchTarget& target : looked_at_) {
+            const auto known = std::ranges::find(found, target.partition, &Found::partition);
+            const Found each = known == found.end() ? Found{.partition = target.partition} : *known;
             FetchedPartition& one = all.emplace_back();
-            for (const FetchTarget& target : context.targets()) {
-                if (target.partition == each.partition) one.target = target;
-            }
+            one.target = target;
+            one.is_quiet = each.is_quiet;
             one.data.partition_index = each.partition;
             one.data.high_watermark = each.high_watermark;
             one.data.log_start_offset = 0;
@@ -70,7 +85,7 @@ protected:
         return out;
     }
     Result<FetchContext> open(const FetchRequest& made, std::int16_t version = kByName) {
-        return FetchContext::open(cache_, made, version, now_ms_);
+        return FetchContext::open(cache_, made, version, metadata_version_, now_ms_);
     }
     void start_session(int partitions) {
         std::vector<std::pair<int, std::int64_t>> wanted;
@@ -89,6 +104,9 @@ protected:
     FetchSessionCache cache_{2, random_};
     std::int64_t now_ms_ = 1000;
     std::int32_t session_id_ = 0;
+    std::uint64_t metadata_version_ = 1;
+    std::vector<FetchTarget> looked_at_;  // by the fetch that has not been answered
+    bool has_looked_ = false;
 };
 
 TEST_F(FetchSessionTest, AFullFetchNamesEverythingAndStartsASession) {
@@ -197,6 +215,171 @@ TEST_F(FetchSessionTest, AFullCacheGivesNoSessionUntilOneIsStale) {
     EXPECT_EQ(cache_.size(), 2u);
 }
 
+// --- what is looked at
+
+// Partitions whose changes a session hears of.
+class DuePartitionsTest : public FetchSessionTest {
+protected:
+    static constexpr int kPartitions = 4;
+    DuePartitionsTest() {
+        for (int i = 0; i < kPartitions; ++i) feeds_.push_back(std::make_shared<replication::ChangeFeed>());
+        start_session(kPartitions);
+    }
+    // One fetch in the session, that finds partitions quiet but for those named. Gives: what it looked at.
+    std::string look(const FetchRequest& made, const std::vector<Found>& found = {}) {
+        auto context = open(made);
+        if (!context) return std::string{to_string(context.error().code)};
+        return look(*context, found);
+    }
+    std::string look(FetchContext& context, std::vector<Found> found = {}) {
+        const std::string out = asked(context);
+        watch_all(context);
+        for (int i = 0; i < kPartitions; ++i) {
+            if (std::ranges::find(found, i, &Found::partition) == found.end()) {
+                found.push_back({.partition = i, .is_quiet = true});
+            }
+        }
+        answered_ = answered(context, found);
+        return out;
+    }
+    void watch_all(FetchContext& context) {
+        for (std::size_t i = 0; i < looked_at_.size(); ++i) {
+            context.watch(i, feeds_[static_cast<std::size_t>(looked_at_[i].partition)]);
+        }
+    }
+    FetchRequest next(std::vector<std::pair<int, std::int64_t>> wanted = {}, std::vector<std::int32_t> forgotten = {}) {
+        return request(session_id_, ++epoch_, std::move(wanted), std::move(forgotten));
+    }
+
+    std::vector<std::shared_ptr<replication::ChangeFeed>> feeds_;
+    std::int32_t epoch_ = 0;
+    std::string answered_;
+};
+
+TEST_F(DuePartitionsTest, AQuietPartitionIsNotLookedAtUntilItTellsOfAChange) {
+    EXPECT_EQ(look(next()), "0@0 1@0 2@0 3@0");
+    EXPECT_EQ(look(next()), "");
+    feeds_[2]->tell({.bytes = 10});
+    feeds_[1]->tell({});
+    EXPECT_EQ(look(next()), "1@0 2@0");
+    EXPECT_EQ(look(next()), "");
+}
+
+TEST_F(DuePartitionsTest, AChangeWhileAFetchLooksIsLookedAtByTheNext) {
+    look(next());
+    feeds_[0]->tell({});
+    auto context = open(next());
+    EXPECT_EQ(asked(*context), "0@0");
+    watch_all(*context);
+    feeds_[0]->tell({});
+    EXPECT_EQ(answered(*context, {{.partition = 0, .is_quiet = true}}), "");
+    EXPECT_EQ(look(next()), "0@0");
+    EXPECT_EQ(look(next()), "");
+}
+
+TEST_F(DuePartitionsTest, AFetchLooksAgainAtWhatItHasSeenBesideWhatChanged) {
+    look(next());
+    feeds_[3]->tell({});
+    auto context = open(next());
+    EXPECT_EQ(asked(*context), "3@0");
+    feeds_[1]->tell({});
+    EXPECT_EQ(look(*context, {{.partition = 3, .high_watermark = 11, .is_quiet = true}}), "1@0 3@0");
+    EXPECT_EQ(answered_, "3");
+}
+
+TEST_F(DuePartitionsTest, WhatTheRequestNamesWhatFailedAndWhatWasCutShortIsLookedAt) {
+    EXPECT_EQ(look(next(), {{.partition = 1, .error = ErrorCode::not_leader_or_follower}, {.partition = 2}}),
+              "0@0 1@0 2@0 3@0");
+    EXPECT_EQ(look(next({{3, 7}})), "1@0 2@0 3@7");
+    EXPECT_EQ(answered_, "1") << "that it is well again";
+    EXPECT_EQ(look(next()), "");
+}
+
+TEST_F(DuePartitionsTest, PartitionsTakeTurnsByWhoGaveRecordsHoweverTheyBecameDue) {
+    look(next(), {{.partition = 0, .has_records = true}, {.partition = 2, .has_records = true}});
+    for (const int i : {0, 2, 3, 1}) feeds_[static_cast<std::size_t>(i)]->tell({});
+    EXPECT_EQ(look(next()), "1@0 3@0 0@0 2@0");
+}
+
+TEST_F(DuePartitionsTest, AFetchThatEndsWithoutAnAnswerLeavesWhatItTookDue) {
+    look(next());
+    feeds_[2]->tell({});
+    {
+        auto dropped = open(next());
+        EXPECT_EQ(asked(*dropped), "2@0");
+        watch_all(*dropped);
+    }
+    EXPECT_EQ(look(next()), "2@0");
+}
+
+TEST_F(DuePartitionsTest, ASecondRequestWhileTheFirstIsServedLooksAtEverything) {
+    look(next());
+    auto slow = open(next());
+    EXPECT_EQ(asked(*slow), "");
+    auto quick = open(next({}, {1}));
+    EXPECT_EQ(asked(*slow), "INVALID_FETCH_SESSION_EPOCH");
+    EXPECT_EQ(look(*quick), "0@0 2@0 3@0");
+    EXPECT_EQ(look(next()), "");
+}
+
+TEST_F(DuePartitionsTest, NewMetadataAndAnotherIsolationLevelHaveEverythingLookedAt) {
+    look(next());
+    ++metadata_version_;
+    EXPECT_EQ(look(next()), "0@0 1@0 2@0 3@0");
+    FetchRequest committed = next();
+    committed.isolation_level = 1;
+    EXPECT_EQ(look(committed), "0@0 1@0 2@0 3@0");
+    committed = next();
+    committed.isolation_level = 1;
+    EXPECT_EQ(look(committed), "");
+}
+
+TEST_F(DuePartitionsTest, APartitionThatClosedIsDueAndSoIsOneFoundClosed) {
+    feeds_[1]->close();
+    look(next());  // finds the closed one quiet, as one that read it just before would
+    EXPECT_EQ(look(next()), "1@0");
+    feeds_[0]->close();
+    feeds_[1] = std::make_shared<replication::ChangeFeed>();
+    EXPECT_EQ(look(next()), "0@0 1@0");
+    feeds_[0] = std::make_shared<replication::ChangeFeed>();
+    look(next());
+    feeds_[0]->tell({});
+    feeds_[1]->tell({});
+    EXPECT_EQ(look(next()), "0@0 1@0") << "those that took their places are followed";
+}
+
+TEST_F(DuePartitionsTest, ForgottenPartitionsAndEndedSessionsHearNothingAnyMore) {
+    look(next());
+    feeds_[0]->tell({});
+    EXPECT_EQ(look(next({}, {0, 1})), "");
+    feeds_[0]->tell({});
+    feeds_[1]->tell({});
+    feeds_[2]->tell({});
+    EXPECT_EQ(look(next()), "2@0");
+    ASSERT_TRUE(open(request(session_id_, -1, {})));
+    EXPECT_EQ(cache_.size(), 0u);
+    for (const auto& feed : feeds_) {
+        EXPECT_EQ(feed.use_count(), 1);
+        feed->tell({.is_urgent = true});  // into nothing
+    }
+}
+
+TEST_F(DuePartitionsTest, AFetchDoesNotWaitWhileSomethingIsDue) {
+    ManualClock clock;
+    io::Reactor reactor{0, clock};
+    look(next());
+    auto context = open(next());
+    EXPECT_EQ(asked(*context), "");
+    replication::FetchWaiter waiter{reactor, 1, 0};
+    feeds_[0]->tell({});
+    EXPECT_FALSE(context->hang(waiter));
+    EXPECT_EQ(asked(*context), "0@0");
+    EXPECT_TRUE(context->hang(waiter));
+    context->unhang(waiter);
+    feeds_[0]->tell({.is_urgent = true});
+    EXPECT_TRUE(waiter.give_up()) << "nobody woke it";
+}
+
 TEST(FetchSessionCacheTest, SessionsInAllShardsAreFoundAgainAndTheSlotsAreKept) {
     SeededRandom random{5};
     FetchSessionCache cache{1000, random};
@@ -205,8 +388,9 @@ TEST(FetchSessionCacheTest, SessionsInAllShardsAreFoundAgainAndTheSlotsAreKept) 
     for (int i = 0; i < 2000; ++i) {
         protocol::FetchRequest full;
         full.session_epoch = 0;
-        auto context = FetchContext::open(cache, full, 12, 1000);
+        auto context = FetchContext::open(cache, full, 12, 1, 1000);
         ASSERT_TRUE(context);
+        EXPECT_TRUE(context->next_round());
         std::vector<FetchedPartition> found(1);
         const Result<std::int32_t> id = context->close(found, 1000);
         ASSERT_TRUE(id);
@@ -221,7 +405,7 @@ TEST(FetchSessionCacheTest, SessionsInAllShardsAreFoundAgainAndTheSlotsAreKept) 
         protocol::FetchRequest next;
         next.session_id = id;
         next.session_epoch = 1;
-        EXPECT_TRUE(FetchContext::open(cache, next, 12, 1000)) << id;
+        EXPECT_TRUE(FetchContext::open(cache, next, 12, 1, 1000)) << id;
     }
 }
 

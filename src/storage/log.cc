@@ -141,6 +141,16 @@ void Log::set_high_watermark(Offset offset) {
     log.refresh_first_unstable();
 }
 
+void Log::set_listener(LogListener* listener) {
+    std::lock_guard state{impl_->state_mutex};
+    impl_->listener = listener;
+}
+
+void Log::remove_listener(const LogListener& listener) {
+    std::lock_guard state{impl_->state_mutex};
+    if (impl_->listener == &listener) impl_->listener = nullptr;
+}
+
 LeaderEpoch Log::epoch_for_offset(Offset offset) const {
     std::lock_guard state{impl_->state_mutex};
     return impl_->epochs.epoch_for(offset);

@@ -21,6 +21,7 @@
 namespace odr::storage {
 
 class Disk;
+class LogListener;
 class OpenFiles;
 
 // One partition's log on this broker: segments, indexes, producer state, leader epochs.
@@ -167,6 +168,10 @@ public:
     // offset_out_of_range when they differ after that; kafka_storage_error. The log is as it was then.
     Result<void> move_to(io::MayBlock, Log& future, const std::string& retired_directory,
                          const std::function<Result<void>()>& catch_up);
+    // Whom to tell of what is not an append; one at a time, and null for nobody. Once remove_listener() has returned,
+    // that listener is not called any more; it does nothing when another one took its place.
+    void set_listener(LogListener* listener);
+    void remove_listener(const LogListener& listener);
     // Takes the log out of service, as when its disk failed under another one: no append, no flush any more.
     void set_offline();
 

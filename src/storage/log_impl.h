@@ -8,6 +8,7 @@
 #include "storage/disk.h"
 #include "storage/leader_epoch_cache.h"
 #include "storage/log.h"
+#include "storage/log_listener.h"
 #include "storage/log_segment.h"
 #include "storage/open_files.h"
 #include "storage/producer_state_manager.h"
@@ -65,6 +66,7 @@ struct Log::Impl {
     std::set<Offset> snapshots;  // producer snapshots on disk
     std::uint64_t truncations = 0;
     bool folder_is_dirty = false;  // names were made that are not durable yet
+    LogListener* listener = nullptr;
 
     std::atomic<std::int64_t> log_start_offset{0};
     std::atomic<std::int64_t> log_end_offset{0};
@@ -144,6 +146,10 @@ struct Log::Impl {
     Result<void> write_batches(const SegmentPtr& segment, std::span<const ByteView> pieces, std::size_t bytes);
     void write_back_new_pages(LogSegment& segment, std::uint64_t end);
     void refresh_first_unstable();  // state lock
+    // Needs: the state lock, and the change made.
+    void tell_listener() {
+        if (listener != nullptr) listener->on_log_change();
+    }
     bool flush_due_after_append(Offset end) const;
     void note_append(Offset start, TimestampMs now);
 

@@ -14,6 +14,7 @@ Result<void> Log::advance_log_start_offset(Offset offset) {
     log.log_start_offset.store(offset.raw(), std::memory_order_release);
     log.note_change();
     log.epochs.truncate_from_start(offset);
+    log.tell_listener();
     return {};
 }
 
@@ -108,6 +109,7 @@ Result<std::size_t> Log::delete_old_segments(io::MayBlock may_block, TimestampMs
         log.log_start_offset.store(start.raw(), std::memory_order_release);
         log.note_change();
         log.epochs.truncate_from_start(start);
+        log.tell_listener();
     }
     ODR_CHECK(log.write_epochs(may_block));
     ODR_CHECK(log.sync_first_snapshot(may_block));

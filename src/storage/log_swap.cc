@@ -82,6 +82,7 @@ Result<void> Log::move_to(io::MayBlock may_block, Log& future, const std::string
         log.recovery_point.store(other.recovery_point.load());
         log.disk.store(other.disk.load(), std::memory_order_release);
         log.folder_is_dirty = true;
+        log.tell_listener();
         ++log.truncations;  // positions that somebody noted are those of the old files
     }
     if (LiveLogs* const live = log.live_logs()) live->add_moved(*this, log.membership);

@@ -99,6 +99,7 @@ Result<void> Log::Impl::start_empty_at(Offset offset, Offset log_start) {
         recovery_point = std::min(recovery_point.load(), offset.raw());
         folder_is_dirty = true;
         note_change();
+        tell_listener();
     }
     // The newest first, so that a crash in between leaves no hole.
     for (auto it = gone.rbegin(); it != gone.rend(); ++it) remove_files(**it);
@@ -126,6 +127,7 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
             if (offset >= log.end()) {
                 // An epoch that this replica began as a leader without appending may contradict the new leader's.
                 log.epochs.truncate_from_end(log.end());
+                log.tell_listener();
                 return false;
             }
             if (offset >= log.segments.front()->base_offset) {
@@ -142,6 +144,7 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
                 log.note_change();
                 log.epochs.truncate_from_end(offset);
                 log.folder_is_dirty = true;
+                log.tell_listener();
             }
         }
         log::info("{}: truncating to offset {}", topic_partition().to_string(), offset);

@@ -1,10 +1,12 @@
 // Fetch (key 1), versions 4-18, for consumers.
-// Way:   session -> plan a slice of each partition's log -> enough bytes? else hang on the partitions -> answer with
-// file
-//        slices, which the connection sends by sendfile. What is not in the page cache is read on the blocking pool.
+// Way:   session -> plan a slice of each partition's log -> enough bytes? else hang on the partitions, or on the
+// session
+//        -> answer with file slices, which the connection sends by sendfile. What is not in the page cache is read on
+//        the blocking pool. Of a session only those partitions are looked at that may have something to say.
 // Kafka: KafkaApis.handleFetchRequest, ReplicaManager.fetchMessages, DelayedFetch.
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "protocol/generated/fetch_request.h"
 #include "protocol/generated/fetch_response.h"
@@ -30,6 +32,7 @@ struct Slot {
     storage::ReadPlan plan;
     Offset high_watermark_seen{0};
     bool needs_disk = false;
+    bool is_at_end = false;  // of what its reader may see, and has nothing else to tell of than changes
 };
 
 // What all partitions of a fetch share.
@@ -114,12 +117,14 @@ void accept_plan(FetchRound& round, Slot& slot, Result<std::optional<storage::Re
     }
 }
 
-void plan_slot(const RequestContext& context, const FetchParams& params, FetchRound& round, Slot& slot) {
+void plan_slot(const RequestContext& context, FetchContext& session, const FetchParams& params, FetchRound& round,
+               Slot& slot) {
     if (const Result<void> found = find_slot_partition(context, slot); !found) {
         refuse(slot, found.error());
         round.must_answer = true;
         return;
     }
+    session.watch(round.slots.size() - 1, *slot.partition);
     tell_offsets(slot, params);
     const Result<bool> diverges = check_divergence(slot);
     if (!diverges) refuse(slot, diverges.error());
@@ -128,11 +133,14 @@ void plan_slot(const RequestContext& context, const FetchParams& params, FetchRo
         return;
     }
     const std::size_t bytes_left = params.bytes_max - std::min(params.bytes_max, round.bytes);
-    accept_plan(round, slot, slot.partition->log().plan_read(read_request(slot, params, bytes_left, round.bytes == 0)));
+    const storage::ReadRequest wanted = read_request(slot, params, bytes_left, round.bytes == 0);
+    // Where a leader epoch ends is asked anew each time.
+    slot.is_at_end = wanted.from >= wanted.upper_bound && slot.target->last_fetched_epoch < 0;
+    accept_plan(round, slot, slot.partition->log().plan_read(wanted));
 }
 
-FetchRound plan_round(const RequestContext& context, const FetchParams& params,
-                      const std::vector<FetchTarget>& targets) {
+FetchRound plan_round(const RequestContext& context, FetchContext& session, const FetchParams& params,
+                      std::span<const FetchTarget> targets) {
     FetchRound round;
     round.slots.reserve(targets.size());
     for (const FetchTarget& target : targets) {
@@ -142,7 +150,7 @@ FetchRound plan_round(const RequestContext& context, const FetchParams& params,
             refuse(slot, {.code = ErrorCode::not_leader_or_follower, .what = "the fetching broker has no replica"});
             round.must_answer = true;
         } else {
-            plan_slot(context, params, round, slot);
+            plan_slot(context, session, params, round, slot);
         }
     }
     return round;
@@ -207,6 +215,14 @@ io::Task<void> wait_for_data(RequestContext* context, FetchRound* round, std::in
     for (std::size_t i = 0; i < hung; ++i) round->slots[i].partition->stop_waiting(waiter.entries()[i]);
 }
 
+// The same for all partitions of a session, each of which tells it of changes.
+io::Task<void> wait_for_changes(RequestContext* context, FetchContext* session, std::int64_t bytes_missing,
+                                std::int64_t wait_ms) {
+    replication::FetchWaiter waiter{context->reactor(), bytes_missing, 0};
+    if (session->hang(waiter)) co_await waiter.until_ready(wait_ms);
+    session->unhang(waiter);
+}
+
 void refuse_request(FetchResponse& response, const Error& error) {
     response.error_code = static_cast<std::int16_t>(error.code);
 }
@@ -235,11 +251,14 @@ FetchParams params_of(const RequestContext& context, const FetchRequest& request
             .is_from_replica = replica_id >= 0};
 }
 
-io::Task<FetchRound> fetch_until_enough(RequestContext* context, const FetchRequest* request, FetchParams params,
-                                        const std::vector<FetchTarget>* targets) {
+// Errors: as FetchContext::next_round().
+io::Task<Result<FetchRound>> fetch_until_enough(RequestContext* context, const FetchRequest* request,
+                                                FetchParams params, FetchContext* session) {
     const std::int64_t deadline_ms = context->reactor().now_ms() + request->max_wait_ms;
     for (;;) {
-        FetchRound round = plan_round(*context, params, *targets);
+        const auto targets = session->next_round();
+        if (!targets) co_return std::unexpected{targets.error()};
+        FetchRound round = plan_round(*context, *session, params, *targets);
         if (round.needs_disk) {
             const Result<void> done =
                 co_await context->services().pool->run([&](io::MayBlock may_block) -> Result<void> {
@@ -250,29 +269,45 @@ io::Task<FetchRound> fetch_until_enough(RequestContext* context, const FetchRequ
         }
         const std::int64_t wait_ms = deadline_ms - context->reactor().now_ms();
         const std::int64_t missing = request->min_bytes - static_cast<std::int64_t>(round.bytes);
-        if (round.must_answer || missing <= 0 || wait_ms <= 0 || targets->empty()) co_return round;
-        co_await wait_for_data(context, &round, missing, wait_ms);
+        if (round.must_answer || missing <= 0 || wait_ms <= 0 || session->asks_for_nothing()) co_return round;
+        if (session->waits_on_session()) {
+            co_await wait_for_changes(context, session, missing, wait_ms);
+        } else {
+            co_await wait_for_data(context, &round, missing, wait_ms);
+        }
     }
+}
+
+// Takes what was found out of a round.
+std::vector<FetchedPartition> found_in(RequestContext& context, FetchRound& round) {
+    std::vector<FetchedPartition> found;
+    found.reserve(round.slots.size());
+    for (Slot& slot : round.slots) {
+        const bool is_quiet = slot.is_at_end && slot.data.error_code == 0;
+        if (!slot.plan.slice.empty()) slot.data.records = context.external(std::move(slot.plan.slice));
+        found.push_back({*slot.target, std::move(slot.data), is_quiet});
+    }
+    return found;
 }
 
 io::Task<FetchResponse> handle_fetch(RequestContext& context, FetchRequest request) {
     FetchResponse response;
     const Services& services = context.services();
-    auto session = FetchContext::open(*services.fetch_sessions, request, context.version(), context.reactor().now_ms());
+    auto session = FetchContext::open(*services.fetch_sessions, request, context.version(), services.images->version(),
+                                      context.reactor().now_ms());
     if (!session) {
         refuse_request(response, session.error());
         co_return response;
     }
     const FetchParams params = params_of(context, request);
-    FetchRound round = co_await fetch_until_enough(&context, &request, params, &session->targets());
-    if (params.is_read_committed) co_await find_aborted(&context, &round);
-
-    std::vector<FetchedPartition> found;
-    found.reserve(round.slots.size());
-    for (Slot& slot : round.slots) {
-        if (!slot.plan.slice.empty()) slot.data.records = context.external(std::move(slot.plan.slice));
-        found.push_back({*slot.target, std::move(slot.data)});
+    Result<FetchRound> round = co_await fetch_until_enough(&context, &request, params, &*session);
+    if (!round) {
+        refuse_request(response, round.error());
+        co_return response;
     }
+    if (params.is_read_committed) co_await find_aborted(&context, &*round);
+
+    std::vector<FetchedPartition> found = found_in(context, *round);
     const Result<std::int32_t> session_id = session->close(found, context.reactor().now_ms());
     if (!session_id) {
         refuse_request(response, session_id.error());
