@@ -13,6 +13,8 @@ pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 find_package(simdjson REQUIRED)
 find_package(mimalloc REQUIRED)
+# Of its three libraries only core: the text format, without the HTTP server and the HTTP client that the package also has.
+find_package(prometheus-cpp REQUIRED CONFIG)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 if(ODRADEK_TESTS)
   find_package(GTest REQUIRED)

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/node_directories.h"
+#include "console/metrics_endpoint.h"
 #include "server/broker_server.h"
 
 namespace odr::cli {
@@ -95,10 +96,16 @@ int run(std::shared_ptr<const config::BrokerConfig> config, const sigset_t& sign
         is_fatal = true;
         ::kill(::getpid(), SIGUSR1);
     };
+    const auto metrics = console::MetricsEndpoint::open(*config, system_clock());
+    if (!metrics) throw config::ConfigError{metrics.error()};
     server::BrokerServer server{config, io::real_file_system(), system_clock(), system_random(), on_fatal};
     if (const auto started = server.start(); !started) {
         fmt::print(stderr, "odradek: {}\n", started.error());
         return 1;
+    }
+    if (*metrics != nullptr) {
+        (*metrics)->serve(server, ODRADEK_VERSION);
+        fmt::print("odradek: metrics on {}\n", (*metrics)->url());
     }
     const double took_ms = static_cast<double>(system_clock().monotonic_ns() - began_ns) / 1e6;
     fmt::print("odradek: node {} of cluster {} listens on {}; started in {:.0f} ms\n", config->node_id(),
@@ -108,6 +115,7 @@ int run(std::shared_ptr<const config::BrokerConfig> config, const sigset_t& sign
     while (sigwait(&signals, &signal) != 0) {
     }
     if (!is_fatal) log::info("stopping");
+    if (*metrics != nullptr) (*metrics)->stop();
     server.stop();
     log::info("stopped");
     return is_fatal ? 1 : 0;

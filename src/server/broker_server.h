@@ -62,6 +62,9 @@ public:
     // What listens where, ports bound: "PLAINTEXT://127.0.0.1:9092".
     std::vector<std::string> listening() const;
     const std::string& cluster_id() const;
+    // For reports, between start() and stop(). Threads: any.
+    const Services& services() const { return services_; }
+    const storage::LogScrubber& scrubber() const { return *scrubber_; }
 
 private:
     using Step = std::expected<void, StartFailure>;

@@ -74,6 +74,7 @@ std::vector<LogManager::Impl::Entry> LogManager::Impl::entries_in(const LogDirec
 LogDirInfo LogManager::Impl::info_of(const LogDirectory& directory) const {
     LogDirInfo info{.path = directory.path, .directory_id = directory.id, .offline = directory.offline};
     if (info.offline) return info;
+    if (directory.disk != nullptr) info.holds_back = directory.disk->holds_back();
     if (const auto space = files.space(directory.path)) {
         info.total_bytes = space->total_bytes;
         info.usable_bytes = space->usable_bytes;

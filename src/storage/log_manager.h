@@ -39,6 +39,7 @@ struct LogDirInfo {
     std::string path;
     Uuid directory_id;
     bool offline = false;
+    bool holds_back = false;  // its disk does not keep up: appends wait for it (storage/disk.h)
     std::uint64_t total_bytes = 0;
     std::uint64_t usable_bytes = 0;
 };

@@ -37,6 +37,8 @@ public:
 
     bool is_under_way = false;  // under mutex_ of the owner
 
+    const std::string& path() const { return path_; }
+
     ScrubState state() const {
         std::lock_guard guard{mutex_};
         return state_;
@@ -308,6 +310,8 @@ void LogScrubber::stop(io::MayBlock may_block) {
 ScrubCounters LogScrubber::counters() const {
     return {.bytes = bytes_, .segments = segments_, .cycles = cycles_, .damaged_ranges = damaged_ranges_};
 }
+
+const std::string& LogScrubber::log_dir(std::size_t directory) const { return directories_[directory]->path(); }
 
 ScrubState LogScrubber::state(std::size_t directory) const { return directories_[directory]->state(); }
 

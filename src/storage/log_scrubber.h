@@ -48,6 +48,7 @@ public:
     void stop(io::MayBlock);
 
     ScrubCounters counters() const;
+    const std::string& log_dir(std::size_t directory) const;
     // Of a directory; for tests and reports.
     ScrubState state(std::size_t directory) const;
 

@@ -39,7 +39,7 @@ BANNED = (
     Banned(r"\b(clock_gettime|gettimeofday)\(|\btime\(nullptr\)", "take a Clock (base/clock.h)", ("src/base/clock.*",)),
     Banned(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<!\w)::sleep\(", "arm a Timer, or wait on a condition"),
     Banned(r"std::(random_device|mt19937\w*|rand)\b|(?<![\w:.>])s?rand\(", "take a Random (base/random.h)", ("src/base/random.*",)),
-    Banned(r"(?<!\w)::socket\(", "listen through server/socket_server.h", ("src/server/socket_server.cc", "*_test.cc", "*_bench.cc")),
+    Banned(r"(?<!\w)::socket\(", "listen through server/socket_server.h", ("src/server/socket_server.cc", "src/console/http_listener.cc", "*_test.cc", "*_bench.cc")),
     Banned(r"#include <(iostream|cassert|assert\.h)>|(?<![\w_])assert\(", "fmt for text, ODR_ASSERT for invariants"),
     Banned(r"\b(asio|boost)::|#include <boost/", "nothing from Boost: docs/adr/0002-reactor.md"),
     Banned(r"#include <fmt/(format|ranges|chrono|ostream)\.h>", "fmt/core.h in headers, for the sake of compile time",

@@ -203,6 +203,10 @@ ConfigChecks::Broken ConfigChecks::check_addresses(const BrokerConfig& config) {
                 fmt::format("nobody can connect to {}; advertise an address that others reach", to_string(listener)));
         }
     }
+    const std::string& metrics = config.get_string("odradek.metrics.listener");
+    if (!metrics.empty() && (metrics.find('/') != std::string::npos || !parse_host_port(metrics))) {
+        return line(config, "odradek.metrics.listener", "must be host:port, such as 127.0.0.1:9404, or empty");
+    }
     return std::nullopt;
 }
 

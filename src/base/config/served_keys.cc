@@ -102,6 +102,7 @@ constexpr auto kServedKeys = std::to_array<std::string_view>({
     "num.recovery.threads.per.data.dir",
     "odradek.log.scrub.interval.ms",
     "odradek.log.scrub.io.max.bytes.per.second",
+    "odradek.metrics.listener",
     "offset.metadata.max.bytes",
     "offsets.commit.timeout.ms",
     "offsets.retention.check.interval.ms",
