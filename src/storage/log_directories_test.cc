@@ -22,6 +22,7 @@ struct Directories {
         options.node_id = BrokerId{1};
         options.cluster_id = "c";
         options.log_initial_task_delay_ms = 0;
+        options.open_files_max = open_files_max;
         std::string reason;
         auto opened = LogManager::open(kMayBlock, files, clock, random, options, reason);
         ASSERT_TRUE(opened.has_value()) << reason;
@@ -102,6 +103,7 @@ struct Directories {
             std::ranges::count_if(*entries, [&](const auto& entry) { return entry.name.ends_with(ending); }));
     }
 
+    std::size_t open_files_max = LogManagerConfig{}.open_files_max;
     io::SimulatedFileSystem files;
     ManualClock clock;
     SeededRandom random{1};
@@ -228,6 +230,34 @@ TEST_F(DirectoriesTest, ALogMovesWithEverythingAndReadersNeverNotice) {
     sequence -= 3;
     append(*manager->get(name_of(0)), 1);
     EXPECT_EQ(all_of(*manager->get(name_of(0))), after);
+}
+
+TEST_F(DirectoriesTest, ALogMovesToAndFroWhereEachDirectoryMayHoldOneOpen) {
+    open_files_max = 4;
+    start();
+    const auto log = create(0, id_of("/a"));
+    append(*log, 10);
+    for (const char* target : {"/b", "/a", "/b", "/a"}) {
+        ASSERT_TRUE(mover->alter(kMayBlock, name_of(0), target));
+        // The move's last step opens the future log where the directory knows this one from before.
+        for (int i = 0; i < 10 && where(0) != target; ++i) {
+            append(*log, 1);
+            turn();
+            manager->run_once(kMayBlock, clock.now());
+        }
+        EXPECT_EQ(where(0), target);
+        EXPECT_TRUE(log->holds_active_open());
+        turn();  // the mover forgets a move that is over
+    }
+    const auto before = all_of(*log);
+    // What changed after a move is seen to in the new place.
+    ASSERT_TRUE(log->flush(kMayBlock));
+    clock.advance_ms(120'000);
+    manager->run_once(kMayBlock, clock.now());
+    EXPECT_FALSE(log->holds_active_open());
+    manager->stop(kMayBlock, 1);
+    start();
+    EXPECT_EQ(all_of(*manager->get(name_of(0))), before);
 }
 
 TEST_F(DirectoriesTest, WhatIsAppendedDuringTheMoveIsThereAfterIt) {
