@@ -27,8 +27,12 @@ SEGMENT_BYTES = 1048576
 
 
 def url_of(broker):
-    """Of the last start."""
-    return re.findall(r"metrics on (http://\S+)", broker.log_text())[-1]
+    """Of the last start, which says so a moment after the broker's ports answer."""
+
+    def said():
+        return re.findall(r"metrics on (http://\S+)\n", broker.log_text().rpartition("=== odradek starts")[2])
+
+    return wait_until(said, "the line with the address")[0]
 
 
 def address_of(broker):
