@@ -229,17 +229,33 @@ void Connection::start_request(ByteView frame, const ChunkRef& chunk) {
         return close("a request cannot be read");
     }
     auto* context = new RequestContext{*this, *header, reader.rest(), std::move(home)};
-    if (is_large) {
-        context->counted_bytes_ = frame.size();
-        processor_->memory().take(frame.size());
-        is_out_of_memory_ = processor_->memory().is_exhausted();
-        if (is_out_of_memory_) processor_->await_memory(*this);
-    }
+    count_memory(*context, frame.size());
     (first_ == nullptr ? first_ : last_->next_) = context;
     last_ = context;
     ++in_flight_;
     last_api_key_ = header->api_key;
     run_handler(*context);
+}
+
+void Connection::count_memory(RequestContext& context, std::size_t bytes) {
+    RequestMemory& memory = processor_->memory();
+    context.counted_bytes_ = bytes;
+    if (bytes >= RequestMemory::kCountedFrom) {
+        memory.take(bytes);
+    } else if (!small_requests_.add(memory, bytes)) {
+        return;
+    }
+    is_out_of_memory_ = memory.is_exhausted();
+    if (is_out_of_memory_) processor_->await_memory(*this);
+}
+
+void Connection::give_back_memory(const RequestContext& context) {
+    RequestMemory& memory = processor_->memory();
+    if (context.counted_bytes_ >= RequestMemory::kCountedFrom) {
+        memory.give_back(context.counted_bytes_);
+    } else {
+        small_requests_.remove(memory, context.counted_bytes_);
+    }
 }
 
 void Connection::run_handler(RequestContext& context) {
@@ -288,7 +304,7 @@ void Connection::release_in_order() {
         if (first_ == nullptr) last_ = nullptr;
         --in_flight_;
         if (!is_closed() && !done->answer_.empty()) output_.append(std::move(done->answer_));
-        if (done->counted_bytes_ > 0) processor_->memory().give_back(done->counted_bytes_);
+        give_back_memory(*done);
         delete done;
     }
 }

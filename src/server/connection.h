@@ -7,6 +7,7 @@
 #include "server/chunk.h"
 #include "server/output.h"
 #include "server/request_context.h"
+#include "server/request_memory.h"
 
 namespace odr::server {
 
@@ -61,6 +62,8 @@ private:
     std::size_t start_requests(ByteView bytes, const ChunkRef& chunk);
     bool may_start(ByteView frame) const;
     void start_request(ByteView frame, const ChunkRef& chunk);
+    void count_memory(RequestContext& context, std::size_t bytes);
+    void give_back_memory(const RequestContext& context);
     void run_handler(RequestContext& context);
     void keep_rest(ByteView rest, const ChunkRef& chunk);
     void keep_behind(ByteView behind);
@@ -93,6 +96,7 @@ private:
     RequestContext* first_ = nullptr;  // in flight, in order of arrival
     RequestContext* last_ = nullptr;
     std::size_t in_flight_ = 0;
+    SmallRequestBytes small_requests_;
     std::int16_t last_api_key_ = -1;  // of the newest request in flight
 
     std::uint32_t interest_ = 0;  // what epoll watches for

@@ -1,3 +1,5 @@
+#include <latch>
+
 #include "server/connection_test_support.h"
 
 namespace odr::server {
@@ -239,6 +241,43 @@ TEST_F(ConnectionTest, MemoryHeldByHalfAFrameDoesNotKeepItsOwnConnectionWaiting)
     send_all(first, Bytes{half, large.end()});
     pass(10);
     EXPECT_EQ(answers(first), (Ids{1, 2}));
+}
+
+// All threads that sync wait, as on a disk that does not answer, while a client goes on sending small requests.
+TEST_F(ConnectionTest, SmallRequestsThatWaitForADiskTakeNoMoreMemoryThanIsAllowed) {
+    constexpr std::size_t kLimit = 64 << 10;
+    constexpr std::size_t kOneRead = 256 << 10;
+    open_processor({}, kLimit);
+    const Id client = connect();
+    std::latch disk_answers{1};
+    io::BlockingPool& syncs = logs_->all_logs().front()->disk()->waits();
+    for (int thread = 0; thread < 8; ++thread) syncs.submit([&](io::MayBlock) { disk_answers.wait(); });
+
+    std::int32_t requests = 0;
+    std::size_t sent = 0;
+    Bytes rest;
+    for (int turns_without = 0; turns_without < 20; ++turns_without) {
+        if (rest.empty()) rest = produce(requests++, 1000, "slow");
+        const ssize_t n = ::send(sockets_[client], rest.data(), rest.size(), MSG_NOSIGNAL);
+        if (n > 0) {
+            rest.erase(rest.begin(), rest.begin() + n);
+            sent += static_cast<std::size_t>(n);
+            turns_without = 0;
+        }
+        processor_->reactor().run_ready();
+        ASSERT_LT(sent, std::size_t{16} << 20) << "requests are taken without an end";
+    }
+    EXPECT_GT(memory_->bytes(), static_cast<std::int64_t>(kLimit / 2));
+    EXPECT_LT(memory_->bytes(), static_cast<std::int64_t>(kLimit + kOneRead));
+
+    disk_answers.count_down();
+    for (int i = 0; i < 100 && !rest.empty(); ++i) {
+        pass(10);
+        const std::size_t more = send(client, rest);
+        rest.erase(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(more));
+    }
+    for (int i = 0; i < 100 && answers(client).size() < static_cast<std::size_t>(requests); ++i) pass(10);
+    EXPECT_EQ(answers(client).size(), static_cast<std::size_t>(requests));
 }
 
 }  // namespace
