@@ -148,7 +148,7 @@ bool Partition::must_hold_back() const {
 }
 
 // One write on a thread that may wait for the disk, then again in the queue behind the disk's other partitions. Nobody
-// commits meanwhile: what arrives goes into the next write.
+// commits meanwhile: what arrives goes into the next write. Once the disk keeps up, reactors commit again.
 void Partition::hold_back() {
     {
         std::lock_guard guard{queue_mutex_};
@@ -162,7 +162,7 @@ void Partition::hold_back() {
             std::lock_guard guard{self->queue_mutex_};
             self->committing_ = false;
         }
-        if (self->commit_once()) self->hold_back();
+        if (self->commit_once()) self->commit();
     });
 }
 
@@ -196,7 +196,7 @@ void Partition::prepare_then_commit(const storage::AppendDemand& demand) {
                        prepared.error().what, prepared.error().os_errno);
             return refuse(refused, prepared.error());
         }
-        if (self->commit_once()) self->hold_back();
+        if (self->commit_once()) self->commit();
     });
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <future>
 #include <thread>
 
 #include "base/clock.h"
@@ -184,6 +185,32 @@ TEST_F(SlowDiskTest, AWriteThatHadToWaitHoldsBackTheAppendsOfItsDirectoryUntilIt
     Request& inline_again = append(*slow_);
     eventually([&] { return inline_again.offset >= 0; });
     EXPECT_EQ(files_.writes_by_reactors(), before + 1);
+}
+
+TEST_F(SlowDiskTest, WhatArrivesDuringTheLastHeldBackWriteWaitsForNoThreadOfTheDisk) {
+    write_slowly();
+    clock_.advance_ms(storage::Disk::kCalmNs / 1'000'000);
+    std::promise<void> others_end;
+    std::atomic<bool> has_arrived{false};
+    std::atomic<Request*> late{nullptr};
+    const std::shared_future<void> end = others_end.get_future().share();
+    files_.on_write([&] {  // on a thread of commits(); what is under way until it returns is the write
+        if (late != nullptr) return;
+        for (int thread = 0; thread < 4; ++thread) {
+            slow_->log().disk()->commits().submit([end](io::MayBlock) { end.wait(); });
+        }
+        late = &append(*slow_);
+        reactor_.post([&] {
+            has_arrived = true;
+            has_arrived.notify_all();
+        });
+        has_arrived.wait(false);
+    });
+    Request& held = append(*slow_);
+    eventually([&] { return held.offset >= 0 && late != nullptr && late.load()->offset >= 0; });
+    EXPECT_FALSE(slow_->log().disk()->holds_back());
+    files_.on_write({});
+    others_end.set_value();
 }
 
 TEST_F(SlowDiskTest, ADirectoryThatIsSlowAgainSoonIsHeldBackForLonger) {

@@ -9,6 +9,7 @@
 
 #include "record/record.h"
 #include "storage/log_segment.h"
+#include "storage/parallel_for.h"
 #include "storage/producer_state_manager.h"
 
 namespace odr::storage {
@@ -20,18 +21,6 @@ bool is_footer(const record::RecordBatchView& batch) {
     const auto record = records.next();
     if (!record || !*record) return false;
     return record::parse_control_record_key((*record)->key) == record::ControlRecordType::snapshot_footer;
-}
-
-// Runs work(0) ... work(count - 1) on at most `threads` threads, this one among them, and waits for all.
-template <class Work>
-void share_out(std::size_t count, std::size_t threads, Work work) {
-    std::atomic<std::size_t> next{0};
-    const auto run = [&] {
-        for (std::size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) work(i);
-    };
-    std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(run);
-    run();
 }
 
 }  // namespace
@@ -91,7 +80,7 @@ Result<VerifySummary> LogVerifier::run(io::MayBlock) {
         if (partition.segments.empty()) finish_partition(partition);
     }
     progress_.bytes_total = bytes;
-    share_out(units.size(), options_.threads, [&](std::size_t i) { run_unit(*units[i].first, units[i].second); });
+    parallel_for(units.size(), options_.threads, [&](std::size_t i) { run_unit(*units[i].first, units[i].second); });
     summary_.directories = directories_.size();
     summary_.partitions = partitions_.size();
     summary_.segments = units.size();

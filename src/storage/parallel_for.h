@@ -8,8 +8,8 @@
 
 namespace odr::storage {
 
-// Runs work(0) ... work(count - 1) on at most `threads` threads, this one among them, and waits for all. For starts and
-// stops, whose threads are few and their own.
+// Runs work(0) ... work(count - 1) on at most `threads` threads, this one among them, and waits for all. For starts,
+// stops and tools, whose threads are few and their own.
 template <class Work>
 void parallel_for(std::size_t count, std::size_t threads, Work work) {
     std::atomic<std::size_t> next{0};
