@@ -287,6 +287,7 @@ BrokerServer::Step BrokerServer::start_controller() {
 
 BrokerServer::Step BrokerServer::load_logs() {
     const auto image = images_.current();
+    dynamic_config_->apply_stored(*image);
     const auto config_of = [&](const std::string& topic) { return dynamic_config_->log_config(*image, topic); };
     const auto is_stray = [&](const storage::TopicPartition& partition, const Uuid& topic_id) {
         const metadata::TopicImage* topic = image->topics().find(partition.topic);

@@ -35,6 +35,8 @@ std::shared_ptr<const config::LogConfig> DynamicConfig::log_config(const Metadat
     return made;
 }
 
+void DynamicConfig::apply_stored(const MetadataImage& image) { (void)update_broker(image); }
+
 void DynamicConfig::on_metadata_update(const metadata::MetadataChanges& changes,
                                        const std::shared_ptr<const MetadataImage>& /*before*/,
                                        const std::shared_ptr<const MetadataImage>& after) {
@@ -81,7 +83,10 @@ bool DynamicConfig::update_broker(const MetadataImage& image) {
     }
     auto next = std::make_shared<const config::BrokerConfig>(std::move(*changed));
     auto log_defaults = std::make_shared<const config::LogConfig>(config::make_log_config(*next, {}));
-    if (services_.logs != nullptr) services_.logs->set_delete_delay(log_defaults->file_delete_delay_ms);
+    if (services_.logs != nullptr) {
+        services_.logs->set_delete_delay(log_defaults->file_delete_delay_ms);
+        services_.logs->set_recovery_threads(next->get_int("num.recovery.threads.per.data.dir"));
+    }
     if (services_.log_directories != nullptr) services_.log_directories->update(*next);
     if (services_.connection_quotas != nullptr) services_.connection_quotas->update(quota_limits(*next));
     if (services_.log_cleaner != nullptr) services_.log_cleaner->reconfigure(log_cleaner_config(*next));

@@ -31,6 +31,9 @@ public:
     std::shared_ptr<const config::LogConfig> log_config(const metadata::MetadataImage& image,
                                                         std::string_view topic) const;
 
+    // The broker's settings as the metadata have them, before the logs are loaded: how many threads load them is one.
+    void apply_stored(const metadata::MetadataImage& image);
+
     std::string_view name() const override { return "DynamicConfig"; }
     void on_metadata_update(const metadata::MetadataChanges& changes,
                             const std::shared_ptr<const metadata::MetadataImage>& before,

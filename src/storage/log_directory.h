@@ -66,6 +66,7 @@ struct LogManager::Impl {
     const Clock& clock;
     Random& random;
     LogManagerConfig config;
+    std::atomic<std::int32_t> recovery_threads{1};  // of each directory
     std::vector<std::unique_ptr<LogDirectory>> directories;
     std::shared_ptr<OpenFiles> open_files;
     CleanerCheckpoints cleaner_checkpoints{files, [this](const std::string& path, const Error& why) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "storage/disk_failure.h"
 #include "storage/log_directory.h"
@@ -332,6 +333,12 @@ void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::s
 
 CleanerCheckpoints& LogManager::cleaner_checkpoints() { return impl_->cleaner_checkpoints; }
 
+void LogManager::set_recovery_threads(std::int32_t threads) {
+    ODR_ASSERT(threads >= 1, "threads={}", threads);
+    const std::int32_t before = impl_->recovery_threads.exchange(threads);
+    if (before != threads) log::info("recovery threads of each log directory: {} now, {} before", threads, before);
+}
+
 void LogManager::set_delete_delay(std::int64_t ms) { impl_->remover.set_log_delay(ms); }
 
 std::size_t LogManager::remove_deleted_files(io::MayBlock may_block, TimestampMs now) {
@@ -342,7 +349,7 @@ void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& dir
     std::atomic<bool> clean{directory.loaded && !directory.offline};
     const std::vector<Entry> entries = entries_in(directory);
     // They wait for the disk, which serves many that wait at once.
-    const auto threads = std::max<std::size_t>(kClosingThreads, config.num_recovery_threads_per_data_dir);
+    const auto threads = std::max<std::size_t>(kClosingThreads, static_cast<std::size_t>(recovery_threads));
     parallel_for(entries.size(), threads, [&](std::size_t i) {
         const auto closed = entries[i].log->close(may_block);
         if (closed) return;

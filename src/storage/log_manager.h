@@ -74,6 +74,10 @@ public:
     // Set before load_logs().
     void set_directory_of(DirectoryOf directory_of);
 
+    // num.recovery.threads.per.data.dir. Threads: any; the next load or stop keeps to it.
+    // Needs: at least 1.
+    void set_recovery_threads(std::int32_t threads);
+
     // Loads every log, in parallel. Call once. is_stray may be empty: then nothing is.
     Result<void> load_logs(io::MayBlock, const ConfigOf& config_of, const IsStray& is_stray);
 

@@ -121,6 +121,7 @@ Result<std::unique_ptr<LogManager>> LogManager::open(io::MayBlock may_block, io:
                                                      Random& random, LogManagerConfig config, std::string& reason) {
     auto impl = std::make_unique<Impl>(files, clock, random);
     impl->config = std::move(config);
+    impl->recovery_threads = std::max(1, impl->config.num_recovery_threads_per_data_dir);
     const std::size_t open_max = impl->config.open_files_max;
     impl->open_files = std::make_shared<OpenFiles>(std::clamp<std::size_t>(open_max / 4, 1, kOpenForReadingMax));
     const std::size_t open_for_appends_max = open_max / 2 / std::max<std::size_t>(impl->config.log_dirs.size(), 1);
@@ -242,7 +243,8 @@ void LogManager::Impl::load_directory(io::MayBlock may_block, LogDirectory& dire
     }
     load_all(may_block, directory, wanted, config_of, is_stray);
     directory.loaded = !directory.offline;
-    log::info("{}: loaded {} logs in {} ms{}", directory.path, wanted.size(), clock.monotonic_ms() - started,
+    log::info("{}: loaded {} logs in {} ms, {} at a time{}", directory.path, wanted.size(),
+              clock.monotonic_ms() - started, recovery_threads.load(),
               directory.had_clean_shutdown ? "" : ", after a stop that was not clean");
 }
 
@@ -251,7 +253,7 @@ void LogManager::Impl::load_all(io::MayBlock may_block, LogDirectory& directory,
                                 const ConfigOf& config_of, const IsStray& is_stray) {
     std::atomic<std::size_t> done{0};
     std::atomic<std::int64_t> next_progress{clock.monotonic_ms() + kProgressEveryMs};
-    const auto threads = static_cast<std::size_t>(std::max(1, config.num_recovery_threads_per_data_dir));
+    const auto threads = static_cast<std::size_t>(recovery_threads);
     parallel_for(wanted.size(), threads, [&](std::size_t i) {
         const auto& [folder, name] = wanted[i];
         if (directory.offline) return;

@@ -1,7 +1,11 @@
 #include "storage/log_manager.h"
 
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "storage/checkpoint_file.h"
 #include "storage/log_test_support.h"
@@ -74,6 +78,30 @@ TEST_F(LogManagerTest, ADirectoryOfAnotherNodeOrClusterIsRefusedWithAReason) {
     EXPECT_NE(reason.find("node.id"), std::string::npos) << reason;
     EXPECT_EQ(open({"/a"}, "cluster-b"), nullptr);
     EXPECT_NE(reason.find("cluster-b"), std::string::npos) << reason;
+}
+
+TEST_F(LogManagerTest, AsManyThreadsLoadADirectoryAsWereSetLast) {
+    for (const std::int32_t threads : {3, 1}) {
+        auto manager = open({"/logs"});
+        for (int partition = 0; partition < 8; ++partition) create(*manager, "orders", partition);
+        manager->stop(kMayBlock, 1);
+        manager = open({"/logs"});
+        manager->set_recovery_threads(threads);
+        std::mutex mutex;
+        std::condition_variable all_there;
+        std::set<std::thread::id> loading;
+        load(*manager, [&](const TopicPartition&, const Uuid&) {
+            std::unique_lock lock{mutex};
+            loading.insert(std::this_thread::get_id());
+            all_there.notify_all();
+            const auto expected = static_cast<std::size_t>(threads);
+            EXPECT_TRUE(all_there.wait_for(lock, std::chrono::seconds{30}, [&] { return loading.size() >= expected; }));
+            return false;
+        });
+        EXPECT_EQ(loading.size(), static_cast<std::size_t>(threads));
+        EXPECT_EQ(manager->log_count(), 8U);
+        manager->stop(kMayBlock, 1);
+    }
 }
 
 TEST_F(LogManagerTest, NewLogsGoToTheDirectoryWithTheFewest) {

@@ -269,6 +269,28 @@ def test_all_directories_cordoned_refuse_topics(two):
     wait_until(is_refused, "the controller to hear of it", 20, interval_s=0.1)
 
 
+def test_recovery_threads_change_for_the_whole_cluster_and_the_next_start_has_them(two):
+    threads = "num.recovery.threads.per.data.dir"
+    default = ("--entity-type", "brokers", "--entity-default")
+    two.start()
+    assert two.broker.log_text().count(" 2 at a time") == 2
+    two.run("configs", "--alter", *default, "--add-config", f"{threads}=4")
+    assert f"{threads}=4 sensitive=false" in two.run("configs", "--describe", *default)
+
+    def is_in_force():
+        out = two.run("configs", "--describe", "--entity-type", "brokers", "--entity-name", "1", "--all")
+        return f"{threads}=4 sensitive=false synonyms={{DYNAMIC_DEFAULT_BROKER_CONFIG:{threads}=4," in out
+
+    wait_until(is_in_force, "the broker to apply its new number of threads", 20)
+    refused = two.tools.run(
+        "configs", "--bootstrap-server", two.broker.bootstrap, "--alter", *default, "--add-config", f"{threads}=9"
+    )
+    assert refused.exit_code != 0
+    assert "should not be greater than double the current value 4" in refused.out + refused.err
+    two.broker.restart()
+    assert two.broker.log_text().count(" 4 at a time") == 2
+
+
 def test_a_topic_past_retention_shrinks_without_a_restart_and_its_files_go_after_their_delay(two):
     two.start()
     partition = two.partitions_in(two.b)[0]

@@ -155,6 +155,19 @@ TEST(Alter, ABrokerTakesOnlyWhatMayChangeAtRuntime) {
         message({}, {{"num.io.threads", "17"}}, true),
         "Dynamic thread count update validation failed for num.io.threads=17, value should not be greater than double "
         "the current value 8");
+    EXPECT_EQ(message({{"num.recovery.threads.per.data.dir", "4"}}, {}, false), "");
+    EXPECT_EQ(message({{"num.recovery.threads.per.data.dir", "1"}}, {}, false), "");
+    EXPECT_EQ(message({{"num.recovery.threads.per.data.dir", "0"}}, {}, false),
+              "Invalid value 0 for configuration num.recovery.threads.per.data.dir: Value must be at least 1");
+    EXPECT_EQ(message({{"num.recovery.threads.per.data.dir", "5"}}, {}, false),
+              "Dynamic thread count update validation failed for num.recovery.threads.per.data.dir=5, value should not "
+              "be greater than double the current value 2");
+    const Node eight{{{"num.recovery.threads.per.data.dir", "8"}}};
+    EXPECT_EQ(
+        check_broker_settings(eight.started, eight.started, {{"num.recovery.threads.per.data.dir", "3"}}, {}, false)
+            ->message,
+        "Dynamic thread count update validation failed for num.recovery.threads.per.data.dir=3, value should be at "
+        "least half the current value 8");
     EXPECT_EQ(message({{"log.cleaner.threads", "2"}}, {}, false), "");
     EXPECT_EQ(message({{"log.cleaner.threads", "3"}}, {}, false),
               "Log cleaner threads cannot be increased to more than double the current value 1");
