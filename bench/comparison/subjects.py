@@ -46,11 +46,15 @@ def class_path():
 
 
 class Broker(brokers.Broker):
-    """A broker below build/bench/data, with the settings that every measured broker gets."""
+    """A broker below build/bench/data, with the settings that every measured broker gets. more_log_dirs: elsewhere."""
 
-    def __init__(self, kind, name, keeps_files=False):
+    def __init__(self, kind, name, keeps_files=False, more_log_dirs=()):
         self.keeps_files = keeps_files
         super().__init__(kind, DATA / name, tools=None, config=CONFIG, full_jit=True)
+        if more_log_dirs:
+            first = self.config["log.dirs"]
+            self.config["log.dirs"] = ",".join(map(str, [first, *more_log_dirs]))
+            self.config["metadata.log.dir"] = first
 
     @property
     def pid(self):
@@ -103,6 +107,13 @@ class Broker(brokers.Broker):
 
     def rss_mb(self):
         return self.resident_bytes() / 1e6
+
+    def rss_peak_mb(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) * 1024 / 1e6 for line in file if line.startswith("VmHWM:"))
+
+    def has_partition(self, directory, topic, partition=0):
+        return os.path.isdir(f"{directory}/{topic}-{partition}")
 
     def close(self):
         super().close()

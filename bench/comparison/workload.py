@@ -72,13 +72,15 @@ def run_load(broker, command, *arguments):
 
 
 class Workload:
-    """name: for --only. group: workloads of a group share one broker process, in this order. floor: its program."""
+    """name: for --only. group: workloads of a group share one broker process, in this order. floor: its program.
+    needs_slow_disk: the group's broker has a second log directory, on a SlowDisk."""
 
     name = ""
     title = ""
     group = "load"
     metrics = ()
     floor = None
+    needs_slow_disk = False
 
     def run(self, broker, scale):
         """Gives: a dictionary with the keys of the metrics. Raises: Failed."""

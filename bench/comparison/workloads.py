@@ -1,5 +1,6 @@
 """The workloads, in the order in which they run. Each is bounded in time and in bytes."""
 
+from .pressure import WritePressure
 from .scenarios import Claim, ColdReads, Groups, IdleConnections, ManyPartitions, Mixed, Start, TopicCreation
 from .workload import CPU_PER_GB, CPU_PER_REQUEST, GB, MB_PER_S, REQUESTS_PER_S, RSS, Load, Metric, latency
 
@@ -242,6 +243,9 @@ ALL = (
         1,
     ),
     ColdReads(),
+    # As many connections as Apache Kafka has request threads (num.io.threads), and fewer.
+    WritePressure("write-pressure", 8),
+    WritePressure("write-pressure-2", 2),
     Mixed(),
     TopicCreation(),
     ManyPartitions(),

@@ -119,7 +119,7 @@ public:
         while (due < end || received < sent) {
             const std::int64_t now = now_ns();
             for (; due <= now && due < end && lane_.has_room(); ++sent) {
-                lane_.enqueue(requests_.next(due), due);
+                lane_.enqueue(requests_.next(due), due, due);
                 ODR_CHECK(lane_.flush());
                 due = started +
                       static_cast<std::int64_t>(std::llround(static_cast<double>(sent + 1) * 1e9 / options_.rate));

@@ -25,6 +25,7 @@ void fill_report(const Phase& phase, Report& report) {
     report.set("requests_per_s", static_cast<double>(phase.requests) / phase.seconds);
     report.set("records_per_s", static_cast<double>(phase.records) / phase.seconds);
     report.set_latency("latency", phase.latency);
+    report.set_latency("service", phase.service);
     for (const auto& [code, times] : phase.errors) report.count_error(code, times);
 }
 

@@ -22,10 +22,12 @@ ProduceLane::ProduceLane(Socket socket, int capacity, bool expects_answers)
     socket_.reset_on_close();
 }
 
-void ProduceLane::enqueue(const PreparedProduce& request, std::int64_t due_ns) {
+void ProduceLane::enqueue(const PreparedProduce& request, std::int64_t due_ns, std::int64_t now_ns) {
     ODR_ASSERT(has_room(), "count={}", count_);
-    at(count_++) =
-        InFlight{.request = &request, .due_ns = due_ns, .head = frame_head(request.frame, next_correlation_id_++)};
+    at(count_++) = InFlight{.request = &request,
+                            .due_ns = due_ns,
+                            .given_ns = now_ns,
+                            .head = frame_head(request.frame, next_correlation_id_++)};
 }
 
 Result<void> ProduceLane::flush() {

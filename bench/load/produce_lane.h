@@ -15,7 +15,8 @@ class ProduceLane {
 public:
     struct InFlight {
         const PreparedProduce* request = nullptr;
-        std::int64_t due_ns = 0;  // what its latency counts from
+        std::int64_t due_ns = 0;    // what its latency counts from
+        std::int64_t given_ns = 0;  // to the connection
         std::array<std::uint8_t, kFrameHeadBytes> head{};
     };
 
@@ -28,7 +29,7 @@ public:
     bool has_unsent() const { return sent_ < count_; }
 
     // Needs: has_room(). Sent by the next flush().
-    void enqueue(const PreparedProduce& request, std::int64_t due_ns);
+    void enqueue(const PreparedProduce& request, std::int64_t due_ns, std::int64_t now_ns);
     // Sends what the socket takes now. Errors: network_exception.
     Result<void> flush();
     // Takes the answers that are there: on_answer(const InFlight&, const ProduceAnswer&) for each.

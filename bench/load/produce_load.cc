@@ -44,18 +44,18 @@ bool ProduceLoad::may_send(const Limits& limits, std::int64_t now) const {
     return limits.seconds == 0 || static_cast<double>(now - started_ns_) < limits.seconds * 1e9;
 }
 
-void ProduceLoad::enqueue(ProduceLane& lane, std::int64_t due_ns) {
+void ProduceLoad::enqueue(ProduceLane& lane, std::int64_t due_ns, std::int64_t now_ns) {
     std::size_t& next = next_request_[index_of(lane)];
     const PreparedProduce& request = requests_[next];
     next = (next + 1) % requests_.size();
-    lane.enqueue(request, due_ns);
+    lane.enqueue(request, due_ns, now_ns);
     ++in_flight_;
     ++issued_;
     issued_bytes_ += request.batch_bytes;
 }
 
 Result<void> ProduceLoad::fill(const Limits& limits, ProduceLane& lane, std::int64_t now) {
-    while (lane.has_room() && may_send(limits, now)) enqueue(lane, now);
+    while (lane.has_room() && may_send(limits, now)) enqueue(lane, now, now);
     const int before = lane.in_flight();
     ODR_CHECK(lane.flush());
     if (!shape_.expects_answers) {
@@ -70,7 +70,7 @@ Result<void> ProduceLoad::send_in_turn(const Limits& limits, std::int64_t now) {
         ProduceLane& lane = lanes_[next_lane_];
         if (lane.in_flight() > 0) return {};  // its turn again, and its last answer is still missing
         next_lane_ = (next_lane_ + 1) % lanes_.size();
-        enqueue(lane, now);
+        enqueue(lane, now, now);
         ODR_CHECK(lane.flush());
     }
     return {};
@@ -91,7 +91,7 @@ Result<void> ProduceLoad::send_due(const Limits& limits, std::int64_t now) {
             continue;
         }
         full = 0;
-        enqueue(lane, backlog_.front());
+        enqueue(lane, backlog_.front(), now);
         backlog_.pop_front();
         ODR_CHECK(lane.flush());
     }
@@ -121,6 +121,7 @@ Result<void> ProduceLoad::handle_events(const Limits& limits) {
                 --in_flight_;
                 last_answer_ns_ = now;
                 phase_.latency.add(now - done.due_ns);
+                phase_.service.add(now - done.given_ns);
                 ++phase_.requests;
                 if (answer.error != ErrorCode::none) {
                     ++phase_.errors[answer.error];

@@ -22,6 +22,7 @@ struct LoadShape {
 
 struct Phase {
     Histogram latency;  // from when a request was due (with a rate) or queued to its answer
+    Histogram service;  // the same without the time for which all connections were full
     std::uint64_t requests = 0;
     std::uint64_t bytes = 0;  // of record batches
     std::uint64_t records = 0;
@@ -51,7 +52,7 @@ private:
     Result<void> fill(const Limits& limits, ProduceLane& lane, std::int64_t now);
     Result<void> send_in_turn(const Limits& limits, std::int64_t now);
     Result<void> send_due(const Limits& limits, std::int64_t now);
-    void enqueue(ProduceLane& lane, std::int64_t due_ns);
+    void enqueue(ProduceLane& lane, std::int64_t due_ns, std::int64_t now_ns);
     Result<void> handle_events(const Limits& limits);
     void wait();
     bool is_idle() const { return in_flight_ == 0 && backlog_.empty(); }

@@ -192,7 +192,7 @@ private:
     // Gives: how many consumers will get it.
     std::uint64_t send(std::int64_t due) {
         const std::size_t partition = next_partition_++ % requests_.size();
-        producer_.enqueue(requests_[partition].next(due), due);
+        producer_.enqueue(requests_[partition].next(due), due, due);
         return readers_[partition];
     }
 

@@ -14,6 +14,7 @@ import crc32c
 
 OFFSET_FETCH = 9
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS, INIT_PRODUCER_ID = 0, 1, 2, 3, 18, 19, 22
+ALTER_REPLICA_LOG_DIRS = 34
 
 
 class Closed(Exception):
@@ -427,6 +428,15 @@ def create_topic(connection, topic, partitions=1, configs=None):
     assert answer.i32() == 1
     answer.string()
     return answer.i16(), answer.string()
+
+
+def alter_replica_log_dir(connection, topic, partition, directory):
+    """AlterReplicaLogDirs 1 of one partition: the error."""
+    body = Out().i32(1).string(directory).i32(1).string(topic).i32(1).i32(partition)
+    answer = connection.call(ALTER_REPLICA_LOG_DIRS, 1, body)
+    answer.i32()
+    assert answer.i32() == 1 and answer.string() == topic and answer.i32() == 1 and answer.i32() == partition
+    return answer.i16()
 
 
 def init_producer_id(connection):
