@@ -171,6 +171,11 @@ io::BlockingPool& Partition::waits() const {
     return disk != nullptr ? disk->waits() : pool_;
 }
 
+io::BlockingPool& Partition::reads() const {
+    storage::Disk* const disk = log_->disk();
+    return disk != nullptr ? disk->reads() : pool_;
+}
+
 storage::AppendSummary Partition::append_to_log(const storage::AppendLock& lock, QueuedAppend* first) {
     thread_local std::vector<storage::PendingAppend> batches;
     batches.clear();
@@ -208,29 +213,30 @@ void Partition::flush_then_finish(QueuedAppend* first) {
         *tail = first;
         if (std::exchange(flushing_, true)) return;
     }
-    waits().submit([self = shared_from_this()](io::MayBlock may_block) { self->flush_until_none_waits(may_block); });
+    waits().submit([self = shared_from_this()](io::MayBlock may_block) { self->flush_those_written(may_block); });
 }
 
-// One sync answers all that were written before it began; those written meanwhile share the next.
-void Partition::flush_until_none_waits(io::MayBlock may_block) {
-    for (;;) {
-        QueuedAppend* first = nullptr;
-        {
-            std::lock_guard guard{queue_mutex_};
-            first = std::exchange(unflushed_, nullptr);
-            if (first == nullptr) {
-                flushing_ = false;
-                return;
-            }
-        }
-        const Offset end = log_->log_end_offset();
-        const Result<void> flushed = log_->flush(may_block, end);
-        if (flushed) {
-            finish(first, end);
-        } else {
-            refuse(first, flushed.error());
-        }
+// One sync answers all that were written before it began. Those written meanwhile share the next, which stands behind
+// the disk's other partitions: a busy one keeps no thread.
+void Partition::flush_those_written(io::MayBlock may_block) {
+    QueuedAppend* first = nullptr;
+    {
+        std::lock_guard guard{queue_mutex_};
+        first = std::exchange(unflushed_, nullptr);
     }
+    const Offset end = log_->log_end_offset();
+    const Result<void> flushed = log_->flush(may_block, end);
+    if (flushed) {
+        finish(first, end);
+    } else {
+        refuse(first, flushed.error());
+    }
+    {
+        std::lock_guard guard{queue_mutex_};
+        flushing_ = unflushed_ != nullptr;
+        if (!flushing_) return;
+    }
+    waits().submit([self = shared_from_this()](io::MayBlock again) { self->flush_those_written(again); });
 }
 
 void Partition::finish(QueuedAppend* first, Offset high_watermark) {

@@ -64,6 +64,9 @@ public:
     // Tells of everything that a fetch of this partition could tell of.
     const std::shared_ptr<ChangeFeed>& changes() const { return changes_; }
 
+    // Threads that may wait to read from the log's disk.
+    io::BlockingPool& reads() const;
+
 private:
     void commit();
     bool commit_once();
@@ -75,7 +78,7 @@ private:
     void prepare_then_commit(const storage::AppendDemand& demand);
     storage::AppendSummary append_to_log(const storage::AppendLock& lock, QueuedAppend* first);
     void flush_then_finish(QueuedAppend* first);
-    void flush_until_none_waits(io::MayBlock may_block);
+    void flush_those_written(io::MayBlock may_block);
     void finish(QueuedAppend* first, Offset high_watermark);
     void advance_high_watermark(Offset candidate);
 

@@ -13,6 +13,7 @@
 #include "server/handlers/handlers.h"
 #include "server/processor.h"
 #include "server/request_memory.h"
+#include "storage/disk.h"
 
 namespace odr::server {
 namespace {
@@ -357,12 +358,14 @@ void Connection::flush() {
     if (!is_closed()) update_interest();
 }
 
-// The pages of a slice have left the cache, or never were there: the pool reads them, so that the reactor need not
-// wait.
+// The pages of a slice have left the cache, or never were there: a thread of their disk reads them, so that the reactor
+// need not wait.
 void Connection::warm_up() {
     is_warming_ = true;
     io::Reactor& home = processor_->reactor();
-    processor_->services().pool->submit([this, &home, cold = output_.next_cold()](io::MayBlock may_block) {
+    storage::FileSlice cold = output_.next_cold();
+    io::BlockingPool& pool = cold.disk != nullptr ? cold.disk->reads() : *processor_->services().pool;
+    pool.submit([this, &home, cold = std::move(cold)](io::MayBlock may_block) {
         // A failure shows again when the slice is sent.
         (void)cold.file->read_ahead(may_block, cold.position, cold.length);
         home.call(

@@ -1,5 +1,6 @@
 #include <latch>
 
+#include "protocol/generated/list_offsets_request.h"
 #include "server/connection_test_support.h"
 
 namespace odr::server {
@@ -198,6 +199,34 @@ TEST_F(ConnectionTest, AnAnswerThatIsNotInThePageCacheArrivesWhole) {
     }
     EXPECT_EQ(answers(client), (Ids{0, 1, 2, 3, 4, 5}));
     EXPECT_GT(fetched_bytes(frames(client)[4]), 3'600'000U);
+}
+
+// The threads for everything else wait, as they would for the reads of another directory.
+TEST_F(ConnectionTest, WhatIsNotInThePageCacheIsReadByThreadsOfItsDisk) {
+    const Id client = connect();
+    for (int i = 0; i < 4; ++i) send_all(client, produce(i, 900'000));
+    protocol::ListOffsetsRequest by_time;
+    auto& topic = by_time.topics.emplace_back();
+    topic.name = "orders";
+    topic.partitions.emplace_back().timestamp = 1'700'000'000'000;
+    files_.set_resident(false);
+    const auto go_on = std::make_shared<std::latch>(1);
+    pool_.submit([go_on](io::MayBlock) { go_on->wait(); });
+
+    const Bytes requests = frame(7, 4, by_time) + fetch(5, 0);
+    ASSERT_EQ(::send(sockets_[client], requests.data(), requests.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(requests.size()));
+    Bytes& received = received_[client];
+    Bytes window(std::size_t{1} << 20);
+    for (int turns = 0; turns < 10'000 && frames(client).size() < 6; ++turns) {
+        processor_->reactor().run_ready();
+        drain(logs_->all_logs().front()->disk()->reads(), 8);
+        const ssize_t n = ::recv(sockets_[client], window.data(), window.size(), 0);
+        if (n > 0) received.insert(received.end(), window.begin(), window.begin() + n);
+    }
+    go_on->count_down();
+    ASSERT_EQ(answers(client), (Ids{0, 1, 2, 3, 4, 5}));
+    EXPECT_GT(fetched_bytes(frames(client)[5]), 3'600'000U);
 }
 
 TEST_F(ConnectionTest, AConnectionClosedWhileItsPagesAreReadGoesWhenTheyAre) {

@@ -22,7 +22,7 @@ public:
         blocked,
         failed,
         more,  // gave way to others, would go on
-        cold   // what comes next is not in the page cache: read next_cold() on the pool, then note_warm()
+        cold   // what comes next is not in the page cache: read next_cold() where one may wait, then note_warm()
     };
     static constexpr std::size_t kWarmBytes = std::size_t{1} << 20;
     static constexpr std::int64_t kWarmMs = 1000;

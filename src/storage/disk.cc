@@ -98,6 +98,7 @@ void Disk::close() {
     write_back_.close();
     commits_.close();
     waits_.close();
+    reads_.close();
 }
 
 }  // namespace odr::storage

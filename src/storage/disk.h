@@ -56,8 +56,10 @@ public:
 
     // For appends that are held back; syncs and reads never stand before them.
     io::BlockingPool& commits() { return commits_; }
-    // For what else waits for this disk: opening, rolling, syncs, reads, the periodic work.
+    // For what else writes to this disk and waits: opening, rolling, syncs, the periodic work.
     io::BlockingPool& waits() { return waits_; }
+    // For clients who read what is not in the page cache; however many there are, no append waits for them.
+    io::BlockingPool& reads() { return reads_; }
     LiveLogs& live_logs() { return live_logs_; }
     // Ends its threads, once what they were given is done.
     void close();
@@ -93,6 +95,7 @@ private:
     std::int64_t said_at_ns_ = INT64_MIN;  // the operator was told
 
     io::BlockingPool waits_{8};
+    io::BlockingPool reads_{8};
     io::BlockingPool commits_{4};
     io::BlockingPool write_back_{1};
 };

@@ -7,6 +7,8 @@
 
 namespace odr::storage {
 
+class Disk;
+
 // Bytes of a segment on their way to a socket.
 //
 // Owner:   whoever sends them. The open file is pinned, so a segment may be renamed, unlinked or closed by its log
@@ -19,6 +21,7 @@ struct FileSlice {
     io::FilePos position = 0;
     std::size_t length = 0;
     std::size_t warm = 0;  // so much from `position` was in the page cache when the slice was made
+    Disk* disk = nullptr;  // whose threads read what is not warm; outlives every sender; null: any thread that may wait
 
     bool empty() const { return length == 0; }
 };

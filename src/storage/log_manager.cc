@@ -320,8 +320,11 @@ void LogManager::checkpoint_all(io::MayBlock may_block) {
     impl_->write_checkpoints(may_block, Impl::Checkpoint::high_watermarks);
 }
 
-void LogManager::checkpoint_log_start_offsets(io::MayBlock may_block) {
-    impl_->write_checkpoints(may_block, Impl::Checkpoint::log_start_offsets);
+void LogManager::checkpoint_log_start_offsets(io::MayBlock may_block, const Disk& disk) {
+    for (const auto& directory : impl_->directories) {
+        if (directory->disk.get() != &disk || directory->offline) continue;
+        impl_->write_checkpoint(may_block, *directory, Impl::Checkpoint::log_start_offsets);
+    }
 }
 
 void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::string& log_dir) {

@@ -148,9 +148,9 @@ public:
     // High watermarks are given to partitions before they exist again: as checkpointed at load.
     std::optional<Offset> checkpointed_high_watermark(const TopicPartition& topic_partition) const;
     void checkpoint_all(io::MayBlock);
-    // After DeleteRecords, so that a crash does not bring back what was deleted. (Kafka leaves that to the next
-    // period.)
-    void checkpoint_log_start_offsets(io::MayBlock);
+    // Of one directory. After DeleteRecords, so that a crash does not bring back what was deleted. (Kafka leaves that
+    // to the next period.)
+    void checkpoint_log_start_offsets(io::MayBlock, const Disk& disk);
     void checkpoint_recovery_points(io::MayBlock, const std::string& log_dir);
     // Below which offset compacted logs are clean; kept right when logs are deleted or truncated.
     CleanerCheckpoints& cleaner_checkpoints();

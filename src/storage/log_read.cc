@@ -231,7 +231,11 @@ Result<ReadPlan> Log::Impl::plan(const ReadRequest& request, Access access) cons
         if (access == Access::resident_only && !file->resident(first.position, length)) return fail(kNeedsDisk);
         at.file = file;
     }
-    out.slice = {.file = std::move(at.file), .position = first.position, .length = length, .warm = length};
+    out.slice = {.file = std::move(at.file),
+                 .position = first.position,
+                 .length = length,
+                 .warm = length,
+                 .disk = disk.load(std::memory_order_acquire)};
     return out;
 }
 

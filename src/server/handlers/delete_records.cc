@@ -1,10 +1,13 @@
 // DeleteRecords (key 21), versions 0-2.
 // Way:   the log start moves at once and is checkpointed before the answer; segments below it go in the background.
 // Kafka: KafkaApis.handleDeleteRecordsRequest, Partition.deleteRecordsOnLeader (KIP-107).
+#include <set>
+
 #include "protocol/generated/delete_records_request.h"
 #include "protocol/generated/delete_records_response.h"
 #include "server/handlers/partition_lookup.h"
 #include "server/handlers/serve.h"
+#include "storage/disk.h"
 
 namespace odr::server {
 namespace {
@@ -16,7 +19,8 @@ constexpr std::int64_t kUpToHighWatermark = -1;
 constexpr std::int64_t kNoLowWatermark = -1;
 
 Result<Offset> delete_records(const RequestContext& context, std::string_view topic_name,
-                              const DeleteRecordsRequest::DeleteRecordsPartition& wanted) {
+                              const DeleteRecordsRequest::DeleteRecordsPartition& wanted,
+                              std::set<storage::Disk*>& changed) {
     if (is_internal_topic(topic_name)) {
         return fail(ErrorCode::invalid_topic_exception, "records of internal topics are not for clients to delete");
     }
@@ -31,28 +35,28 @@ Result<Offset> delete_records(const RequestContext& context, std::string_view to
         return fail(ErrorCode::offset_out_of_range, "the offset is above the high watermark, or negative");
     }
     ODR_CHECK(log.advance_log_start_offset(offset));
+    changed.insert(log.disk());
     return log.log_start_offset();
 }
 
 io::Task<DeleteRecordsResponse> handle_delete_records(RequestContext& context, DeleteRecordsRequest request) {
     DeleteRecordsResponse response;
-    bool any_deleted = false;
+    std::set<storage::Disk*> changed;
     for (const auto& topic : request.topics) {
         auto& topic_answer = response.topics.emplace_back();
         topic_answer.name = topic.name;
         for (const auto& wanted : topic.partitions) {
             auto& answer = topic_answer.partitions.emplace_back();
             answer.partition_index = wanted.partition_index;
-            const Result<Offset> low_watermark = delete_records(context, topic.name, wanted);
+            const Result<Offset> low_watermark = delete_records(context, topic.name, wanted, changed);
             answer.low_watermark = low_watermark ? low_watermark->raw() : kNoLowWatermark;
             if (!low_watermark) answer.error_code = static_cast<std::int16_t>(low_watermark.error().code);
-            any_deleted |= low_watermark.has_value();
         }
     }
-    if (any_deleted) {
-        storage::LogManager& logs = *context.services().logs;
-        const bool done = co_await context.services().pool->run([&logs](io::MayBlock may_block) {
-            logs.checkpoint_log_start_offsets(may_block);
+    storage::LogManager& logs = *context.services().logs;
+    for (storage::Disk* const disk : changed) {
+        const bool done = co_await disk->waits().run([&logs, disk](io::MayBlock may_block) {
+            logs.checkpoint_log_start_offsets(may_block, *disk);
             return true;
         });
         (void)done;

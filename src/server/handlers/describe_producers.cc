@@ -1,5 +1,5 @@
 // DescribeProducers (key 61), version 0 (KIP-664).
-// Way:   partition's log, on the blocking pool -> response
+// Way:   each partition's log, on a thread of its disk -> response
 // Kafka: KafkaApis.handleDescribeProducersRequest, ReplicaManager.activeProducerState
 #include "protocol/generated/describe_producers_request.h"
 #include "protocol/generated/describe_producers_response.h"
@@ -68,11 +68,13 @@ io::Task<DescribeProducersResponse> handle_describe_producers(RequestContext& co
     const std::vector<Slot> found = find_all(context, request, response);
     if (found.empty()) co_return response;
     // What a log knows of producers stands under the lock of its appends, and one of them may wait for the disk.
-    const Result<void> done = co_await context.services().pool->run([&](io::MayBlock may_block) -> Result<void> {
-        for (const Slot& slot : found) describe(may_block, slot);
-        return {};
-    });
-    (void)done;
+    for (const Slot& slot : found) {
+        const Result<void> done = co_await slot.partition->reads().run([&slot](io::MayBlock may_block) -> Result<void> {
+            describe(may_block, slot);
+            return {};
+        });
+        (void)done;
+    }
     co_return response;
 }
 

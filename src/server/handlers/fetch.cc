@@ -1,8 +1,8 @@
 // Fetch (key 1), versions 4-18, for consumers.
 // Way:   session -> plan a slice of each partition's log -> enough bytes? else hang on the partitions, or on the
 // session
-//        -> answer with file slices, which the connection sends by sendfile. What is not in the page cache is read on
-//        the blocking pool. Of a session only those partitions are looked at that may have something to say.
+//        -> answer with file slices, which the connection sends by sendfile. What is not in the page cache is read by
+//        threads of its disk. Of a session only those partitions are looked at that may have something to say.
 // Kafka: KafkaApis.handleFetchRequest, ReplicaManager.fetchMessages, DelayedFetch.
 #include <algorithm>
 #include <limits>
@@ -156,10 +156,19 @@ FetchRound plan_round(const RequestContext& context, FetchContext& session, cons
     return round;
 }
 
-// On the blocking pool: the plans that no reactor could make, in order, within what the others leave.
-void plan_from_disk(io::MayBlock may_block, const FetchParams& params, FetchRound& round) {
-    for (Slot& slot : round.slots) {
+// The first that no reactor could plan, or null.
+Slot* first_that_needs_disk(FetchRound& round) {
+    const auto found = std::ranges::find_if(round.slots, &Slot::needs_disk);
+    return found != round.slots.end() ? &*found : nullptr;
+}
+
+// On a thread of the first one's disk: the plans that no reactor could make, in order, within what the others leave, up
+// to the first on another disk.
+void plan_from_disk(io::MayBlock may_block, const FetchParams& params, FetchRound& round, Slot* first) {
+    const io::BlockingPool& here = first->partition->reads();
+    for (Slot& slot : std::span{first, round.slots.data() + round.slots.size()}) {
         if (!slot.needs_disk) continue;
+        if (&slot != first && &slot.partition->reads() != &here) return;
         slot.needs_disk = false;
         const std::size_t bytes_left = params.bytes_max - std::min(params.bytes_max, round.bytes);
         auto plan = slot.partition->log().read(may_block, read_request(slot, params, bytes_left, round.bytes == 0));
@@ -179,7 +188,7 @@ void add_aborted(Slot& slot, const std::vector<storage::AbortedTransaction>& abo
     }
 }
 
-io::Task<void> find_aborted(RequestContext* context, FetchRound* round) {
+io::Task<void> find_aborted(FetchRound* round) {
     for (Slot& slot : round->slots) {
         if (slot.plan.slice.empty() || !slot.data.aborted_transactions) continue;
         const storage::Log& log = slot.partition->log();
@@ -189,7 +198,7 @@ io::Task<void> find_aborted(RequestContext* context, FetchRound* round) {
             add_aborted(slot, *known);
             continue;
         }
-        const auto read = co_await context->services().pool->run(
+        const auto read = co_await slot.partition->reads().run(
             [&log, from, until](io::MayBlock may_block) { return log.aborted_transactions(may_block, from, until); });
         if (!read) {
             slot.plan = {};
@@ -259,10 +268,11 @@ io::Task<Result<FetchRound>> fetch_until_enough(RequestContext* context, const F
         const auto targets = session->next_round();
         if (!targets) co_return std::unexpected{targets.error()};
         FetchRound round = plan_round(*context, *session, params, *targets);
-        if (round.needs_disk) {
+        for (Slot* cold = nullptr; round.needs_disk && (cold = first_that_needs_disk(round)) != nullptr;) {
+            io::BlockingPool& pool = cold->partition->reads();
             const Result<void> done =
-                co_await context->services().pool->run([&](io::MayBlock may_block) -> Result<void> {
-                    plan_from_disk(may_block, params, round);
+                co_await pool.run([&params, &round, cold](io::MayBlock may_block) -> Result<void> {
+                    plan_from_disk(may_block, params, round, cold);
                     return {};
                 });
             (void)done;
@@ -305,7 +315,7 @@ io::Task<FetchResponse> handle_fetch(RequestContext& context, FetchRequest reque
         refuse_request(response, round.error());
         co_return response;
     }
-    if (params.is_read_committed) co_await find_aborted(&context, &*round);
+    if (params.is_read_committed) co_await find_aborted(&*round);
 
     std::vector<FetchedPartition> found = found_in(context, *round);
     const Result<std::int32_t> session_id = session->close(found, context.reactor().now_ms());

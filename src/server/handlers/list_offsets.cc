@@ -1,5 +1,5 @@
 // ListOffsets (key 2), versions 1-11.
-// Way:   special timestamps come from the log's offsets; others from the time index, on the blocking pool.
+// Way:   special timestamps come from the log's offsets; others from the time index, on a thread of the log's disk.
 // Kafka: KafkaApis.handleListOffsetRequest, Partition.fetchOffsetForTimestamp, UnifiedLog.fetchOffsetByTimestamp.
 #include <set>
 
@@ -86,7 +86,7 @@ io::Task<void> answer_partition(RequestContext* context, const ListOffsetsReques
     }
     if (answer_at_once(**partition, *request, wanted.timestamp, *answer)) co_return;
     const storage::Log& log = (*partition)->log();
-    const auto found = co_await context->services().pool->run([&log, wanted](io::MayBlock may_block) {
+    const auto found = co_await (*partition)->reads().run([&log, wanted](io::MayBlock may_block) {
         return wanted.timestamp == kMaxTimestamp ? log.offset_of_max_timestamp(may_block)
                                                  : log.offset_for_timestamp(may_block, TimestampMs{wanted.timestamp});
     });
