@@ -196,6 +196,10 @@ struct LogEnvironment {
     // Told that a compacted log was cut at `offset`. Called under the log's maintenance lock: do not call back.
     std::function<void(io::MayBlock, const std::string& parent_directory, const TopicPartition&, Offset)>
         on_truncation = {};
+    // The recovery point fell, and what is on the disk may still say the old one: a power loss would have unsynced
+    // bytes believed. Nothing is appended before this returns. Called under the log's maintenance lock: do not call
+    // back.
+    std::function<Result<void>(io::MayBlock, const std::string& parent_directory)> on_recovery_point_cut = {};
 };
 
 struct LogOpenOptions {

@@ -42,10 +42,13 @@ Result<std::vector<TxnIndexEntry>> Log::Impl::collect_aborted(Offset from, Offse
     return out;
 }
 
-void Log::Impl::tell_of_truncation(io::MayBlock may_block, Offset offset) {
-    if (!environment.on_truncation || !config.load()->cleanup_compact) return;
-    const auto slash = options.directory.rfind('/');
-    environment.on_truncation(may_block, options.directory.substr(0, slash), options.topic_partition, offset);
+Result<void> Log::Impl::tell_of_truncation(io::MayBlock may_block, Offset offset, Offset recovery_point_before) {
+    const std::string parent = options.directory.substr(0, options.directory.rfind('/'));
+    if (environment.on_truncation && config.load()->cleanup_compact) {
+        environment.on_truncation(may_block, parent, options.topic_partition, offset);
+    }
+    if (!environment.on_recovery_point_cut || recovery_point_before <= Offset{recovery_point.load()}) return {};
+    return environment.on_recovery_point_cut(may_block, parent);
 }
 
 bool Log::Impl::has_in_a_row(const std::vector<SegmentPtr>& old) const {

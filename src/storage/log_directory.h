@@ -26,7 +26,8 @@ struct LogDirectory {
     std::size_t log_count = 0;  // under LogManager's mutex
     bool had_clean_shutdown = false;
     std::int64_t previous_broker_epoch = -1;
-    bool loaded = false;                                                   // all its logs are
+    bool loaded = false;                      // all its logs are
+    std::atomic<bool> lost_confirmed{false};  // at load some log ended below its recovery point
     OffsetCheckpoint recovery_points, log_start_offsets, high_watermarks;  // as read at start
     // Names that the checkpoints on the disk may speak of though their log is gone. Under LogManager's mutex.
     std::set<TopicPartition> stale_checkpoints;
@@ -122,7 +123,10 @@ struct LogManager::Impl {
 
     // --- log_manager.cc
     enum class Checkpoint { recovery_points, log_start_offsets, high_watermarks };
-    void write_checkpoint(io::MayBlock, LogDirectory& directory, Checkpoint which);
+    // Errors: the disk's. One that may pass is only told of and tried again later; another takes the directory offline.
+    Result<void> write_checkpoint(io::MayBlock, LogDirectory& directory, Checkpoint which);
+    // Some log's recovery point fell. Afterwards the file does not say more than the logs do, if need be by being gone.
+    Result<void> lower_recovery_points(io::MayBlock, LogDirectory& directory);
     void write_checkpoints(io::MayBlock, Checkpoint which);
     // Before a log is made anew under a name that the checkpoints know: they would speak of it after a crash.
     void forget_checkpoints(io::MayBlock, LogDirectory& directory, const TopicPartition& name);

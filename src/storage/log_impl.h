@@ -207,7 +207,8 @@ struct Log::Impl {
     Result<void> supersede(const std::vector<SegmentPtr>& old);
     Result<std::vector<std::string>> rename_for_exchange(const LogSegment& cleaned, const std::vector<SegmentPtr>& old);
     bool has_in_a_row(const std::vector<SegmentPtr>& old) const;  // state lock
-    void tell_of_truncation(io::MayBlock, Offset offset);
+    // Needs: no append since. `recovery_point_before`: as it was before the truncation to `offset`.
+    Result<void> tell_of_truncation(io::MayBlock, Offset offset, Offset recovery_point_before);
 
     // --- log_truncate.cc; the same
     Result<void> cut_segment(io::MayBlock, const SegmentPtr& segment, Offset offset);

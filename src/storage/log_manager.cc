@@ -40,7 +40,11 @@ LogEnvironment LogManager::Impl::environment() {
                     }
                 },
             .on_truncation = [this](io::MayBlock may_block, const std::string& path, const TopicPartition& name,
-                                    Offset offset) { cleaner_checkpoints.truncate(may_block, path, name, offset); }};
+                                    Offset offset) { cleaner_checkpoints.truncate(may_block, path, name, offset); },
+            .on_recovery_point_cut = [this](io::MayBlock may_block, const std::string& path) -> Result<void> {
+                LogDirectory* const directory = directory_at(path);
+                return directory == nullptr ? Result<void>{} : lower_recovery_points(may_block, *directory);
+            }};
 }
 
 LogOpenOptions LogManager::Impl::open_options(const LogDirectory& directory, const std::string& folder,
@@ -257,7 +261,7 @@ std::optional<Offset> LogManager::checkpointed_high_watermark(const TopicPartiti
 // --- periodic work
 // -------------------------------------------------------------------------------------------------------
 
-void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& directory, Checkpoint which) {
+Result<void> LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& directory, Checkpoint which) {
     std::lock_guard guard{directory.checkpoint_mutex};
     OffsetCheckpoint offsets;
     const char* name = nullptr;
@@ -288,11 +292,24 @@ void LogManager::Impl::write_checkpoint(io::MayBlock may_block, LogDirectory& di
     }
     const std::string text = encode_offset_checkpoint(offsets);
     const auto written = files.replace_file(may_block, directory.path_of(name), as_bytes(text));
-    if (written) return;
-    if (!is_passing_failure(written.error())) return environment().on_disk_failure(directory.path, written.error());
-    directory.note_stale(static_cast<std::size_t>(which));
-    log::warn("cannot write {}: {}; trying again later", directory.path_of(name),
-              std::strerror(written.error().os_errno));
+    if (written) return {};
+    if (is_passing_failure(written.error())) {
+        directory.note_stale(static_cast<std::size_t>(which));
+        log::warn("cannot write {}: {}; trying again later", directory.path_of(name),
+                  std::strerror(written.error().os_errno));
+    } else {
+        environment().on_disk_failure(directory.path, written.error());
+    }
+    return written;
+}
+
+Result<void> LogManager::Impl::lower_recovery_points(io::MayBlock may_block, LogDirectory& directory) {
+    const auto written = write_checkpoint(may_block, directory, Checkpoint::recovery_points);
+    if (written || !is_passing_failure(written.error())) return written;
+    // A full disk lets go of a file though it takes none. Without this one a start after a crash checks everything.
+    const std::string path = directory.path_of(kRecoveryPointCheckpoint);
+    if (files.exists(path)) ODR_CHECK(files.remove(path));
+    return files.sync_directory(may_block, directory.path);
 }
 
 void LogManager::Impl::forget_checkpoints(io::MayBlock may_block, LogDirectory& directory, const TopicPartition& name) {
@@ -302,15 +319,15 @@ void LogManager::Impl::forget_checkpoints(io::MayBlock may_block, LogDirectory& 
         if (!directory.stale_checkpoints.contains(name)) return;
         stale = directory.stale_checkpoints;
     }
-    write_checkpoint(may_block, directory, Checkpoint::recovery_points);
-    write_checkpoint(may_block, directory, Checkpoint::log_start_offsets);
+    (void)write_checkpoint(may_block, directory, Checkpoint::recovery_points);
+    (void)write_checkpoint(may_block, directory, Checkpoint::log_start_offsets);
     std::lock_guard state{mutex};
     for (const TopicPartition& each : stale) directory.stale_checkpoints.erase(each);
 }
 
 void LogManager::Impl::write_checkpoints(io::MayBlock may_block, Checkpoint which) {
     for (const auto& directory : directories) {
-        if (!directory->offline) write_checkpoint(may_block, *directory, which);
+        if (!directory->offline) (void)write_checkpoint(may_block, *directory, which);
     }
 }
 
@@ -330,7 +347,7 @@ void LogManager::checkpoint_log_start_offsets(io::MayBlock may_block, const Disk
 void LogManager::checkpoint_recovery_points(io::MayBlock may_block, const std::string& log_dir) {
     for (const auto& directory : impl_->directories) {
         if (directory->path != log_dir || directory->offline) continue;
-        impl_->write_checkpoint(may_block, *directory, Impl::Checkpoint::recovery_points);
+        (void)impl_->write_checkpoint(may_block, *directory, Impl::Checkpoint::recovery_points);
     }
 }
 
@@ -361,7 +378,7 @@ void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& dir
     });
     if (directory.offline) return;
     for (const auto which : {Checkpoint::recovery_points, Checkpoint::log_start_offsets, Checkpoint::high_watermarks}) {
-        write_checkpoint(may_block, directory, which);
+        (void)write_checkpoint(may_block, directory, which);
     }
     if (!clean || directory.offline) return;
     const std::string text = encode_clean_shutdown(broker_epoch);

@@ -88,7 +88,7 @@ void LogManager::Impl::look_at_changed(io::MayBlock may_block, LogDirectory& dir
 // A file that would say the same again is not written.
 void LogManager::Impl::write_stale_checkpoint(io::MayBlock may_block, LogDirectory& directory, Checkpoint which) {
     if (directory.is_stale[static_cast<std::size_t>(which)].exchange(false)) {
-        write_checkpoint(may_block, directory, which);
+        (void)write_checkpoint(may_block, directory, which);
     }
 }
 

@@ -177,7 +177,9 @@ Result<void> LogManager::Impl::load_one(io::MayBlock may_block, LogDirectory& di
             return files.rename(path, marked);
         }
     }
+    const Offset confirmed = options.recovery_point;
     ODR_TRY(log, open_log(may_block, environment(), std::move(options)));
+    if (log->recovery_point() < confirmed) directory.lost_confirmed = true;
     if (const auto found = directory.high_watermarks.find(name); found != directory.high_watermarks.end()) {
         log->set_high_watermark(found->second);
     }
@@ -314,6 +316,12 @@ Result<void> LogManager::load_logs(io::MayBlock may_block, const ConfigOf& confi
     }
     impl_->load_futures(may_block, config_of, is_stray);
     impl_->add_unflushed();
+    // What is appended where something was lost must not pass for confirmed after another crash.
+    for (const auto& directory : impl_->directories) {
+        if (directory->offline || !directory->lost_confirmed) continue;
+        if (const auto lowered = impl_->lower_recovery_points(may_block, *directory); !lowered)
+            impl_->environment().on_disk_failure(directory->path, lowered.error());
+    }
     const TimestampMs first{impl_->clock.now().raw() + impl_->config.log_initial_task_delay_ms};
     for (const auto& directory : impl_->directories) {
         LogDirectory::Schedule& next = directory->schedule;

@@ -33,8 +33,8 @@ protected:
         return *manager.get_or_create(kMayBlock, {topic, PartitionIndex{partition}}, id, settings);
     }
 
-    void append_to(Log& log) {
-        std::vector<std::uint8_t> bytes = make_batch({.records = 1});
+    void append_to(Log& log, const BatchSpec& spec = {}) {
+        std::vector<std::uint8_t> bytes = make_batch(spec);
         std::vector<PendingAppend> batches{{.batch = *record::MutableRecordBatch::parse(bytes),
                                             .origin = AppendOrigin::client,
                                             .result = AppendInfo{}}};
@@ -50,6 +50,29 @@ protected:
             clock.advance_ms(1000);
             manager.run_once(kMayBlock, clock.now());
         }
+    }
+
+    Offset recovery_point_on_disk(const std::string& topic) const {
+        const auto offsets = decode_offset_checkpoint(files.contents("/logs/recovery-point-offset-checkpoint"));
+        const auto found = offsets->find({topic, PartitionIndex{0}});
+        return found == offsets->end() ? kNoOffset : found->second;
+    }
+    // What a log has, batch by batch: its first byte of value, or "?" where the CRC is wrong.
+    static std::string read_all(const Log& log) {
+        std::string out;
+        for (Offset from = log.log_start_offset(); from < log.log_end_offset();) {
+            const auto plan =
+                log.read(kMayBlock,
+                         {.from = from, .bytes_max = 1, .upper_bound = log.log_end_offset(), .min_one_message = true});
+            if (!plan) return out + "!";
+            const auto bytes = LogFixture::bytes_of(plan->slice);
+            const auto batch = record::RecordBatchView::parse(bytes);
+            if (!batch) return out + "!";
+            out += batch->is_crc_valid() ? static_cast<char>(bytes.back() == 0 ? bytes[bytes.size() - 2] : bytes.back())
+                                         : '?';
+            from = batch->next_offset();
+        }
+        return out;
     }
 
     std::size_t open_files_max = LogManagerConfig{}.open_files_max;
@@ -223,6 +246,88 @@ TEST_F(LogManagerTest, ASealedSegmentIsDurableSoonAfterTheRoll) {
     clock.advance_ms(2000);
     manager->run_once(kMayBlock, clock.now());
     EXPECT_EQ(log->recovery_point(), Offset{1});
+}
+
+TEST_F(LogManagerTest, WhatFollowsATruncationIsCheckedAfterAPowerLossThoughItsOffsetsWereConfirmedBefore) {
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+        files.crash(seed);
+        ASSERT_TRUE(files.remove_tree(kMayBlock, "/logs"));
+        auto manager = open({"/logs"});
+        load(*manager);
+        auto log = create(*manager, "orders");
+        for (int i = 0; i < 10; ++i) append_to(*log, {.value_bytes = 9'000, .fill = 'a'});
+        ASSERT_TRUE(log->flush(kMayBlock));
+        manager->checkpoint_all(kMayBlock);
+        EXPECT_EQ(recovery_point_on_disk("orders"), Offset{10});
+        if (seed % 2 == 0) {
+            ASSERT_TRUE(log->truncate_to(kMayBlock, Offset{4}));
+        } else {
+            ASSERT_TRUE(log->truncate_fully_and_start_at(kMayBlock, Offset{4}));
+        }
+        EXPECT_EQ(recovery_point_on_disk("orders"), Offset{4});
+        for (int i = 0; i < 8; ++i) append_to(*log, {.value_bytes = 9'000, .fill = 'b'});
+        log.reset();
+        files.crash(seed);
+        manager.reset();
+        manager = open({"/logs"});
+        load(*manager);
+        const std::string kept = read_all(*manager->get({"orders", PartitionIndex{0}}));
+        const std::string whole = seed % 2 == 0 ? "aaaabbbbbbbb" : "bbbbbbbb";
+        EXPECT_TRUE(whole.starts_with(kept)) << "seed " << seed << ": " << kept;
+        EXPECT_GE(kept.size(), whole.size() - 8) << "seed " << seed;
+        manager.reset();
+    }
+}
+
+TEST_F(LogManagerTest, ATruncationThatConfirmedDataDoNotReachWritesNoCheckpoint) {
+    auto manager = open({"/logs"});
+    load(*manager);
+    auto log = create(*manager, "orders");
+    append_to(*log);
+    ASSERT_TRUE(log->flush(kMayBlock));
+    manager->checkpoint_all(kMayBlock);
+    append_to(*log);
+    append_to(*log);
+    const std::string before = files.contents("/logs/recovery-point-offset-checkpoint");
+    ASSERT_TRUE(log->truncate_to(kMayBlock, Offset{2}));
+    EXPECT_EQ(files.contents("/logs/recovery-point-offset-checkpoint"), before);
+}
+
+TEST_F(LogManagerTest, OnAFullDiskATruncationRemovesACheckpointThatItCannotLower) {
+    auto manager = open({"/logs"});
+    load(*manager);
+    auto log = create(*manager, "orders");
+    for (int i = 0; i < 4; ++i) append_to(*log);
+    ASSERT_TRUE(log->flush(kMayBlock));
+    manager->checkpoint_all(kMayBlock);
+    files.set_capacity(1);
+    const auto cut = log->truncate_to(kMayBlock, Offset{1});
+    files.set_capacity(UINT64_MAX);
+    ASSERT_TRUE(cut) << cut.error().what;
+    EXPECT_FALSE(files.exists("/logs/recovery-point-offset-checkpoint"));
+    append_to(*log);
+    pass_seconds(*manager, 61);
+    EXPECT_EQ(recovery_point_on_disk("orders"), Offset{1}) << "it comes again by itself";
+}
+
+TEST_F(LogManagerTest, WhereConfirmedDataWereLostTheCheckpointSaysSoBeforeAnythingIsAppended) {
+    auto manager = open({"/logs"});
+    load(*manager);
+    auto log = create(*manager, "orders");
+    for (int i = 0; i < 4; ++i) append_to(*log);
+    ASSERT_TRUE(log->flush(kMayBlock));
+    manager->checkpoint_all(kMayBlock);
+    log.reset();
+    files.crash(1);
+    manager.reset();
+    const std::string path = "/logs/orders-0/00000000000000000000.log";
+    std::string bytes = files.contents(path);
+    files.set_contents(path, bytes.substr(0, bytes.size() / 2 + 10));
+    manager = open({"/logs"});
+    load(*manager);
+    log = manager->get({"orders", PartitionIndex{0}});
+    EXPECT_EQ(log->log_end_offset(), Offset{2});
+    EXPECT_EQ(recovery_point_on_disk("orders"), Offset{2});
 }
 
 TEST_F(LogManagerTest, MoreLogsAreWrittenToThanMayBeOpen) {

@@ -232,7 +232,10 @@ Result<void> LogManager::Impl::load_future(io::MayBlock may_block, const FoundFu
         return files.rename(path, directory.path_of(marked_folder_name(name, random.uuid(), "-stray")));
     }
     if (!has_current && directory_of && directory_of(name) == directory.id) return promote(may_block, found, config_of);
-    ODR_TRY(log, open_log(may_block, environment(), open_options(directory, path, name, config_of(name.topic))));
+    LogOpenOptions options = open_options(directory, path, name, config_of(name.topic));
+    const Offset confirmed = options.recovery_point;
+    ODR_TRY(log, open_log(may_block, environment(), std::move(options)));
+    if (log->recovery_point() < confirmed) directory.lost_confirmed = true;
     if (const auto high = directory.high_watermarks.find(name); high != directory.high_watermarks.end()) {
         log->set_high_watermark(high->second);
     }
@@ -250,7 +253,10 @@ Result<void> LogManager::Impl::promote(io::MayBlock may_block, const FoundFuture
     ODR_CHECK(files.rename(directory.path_of(found.folder), path));
     ODR_CHECK(files.sync_directory(may_block, directory.path));
     log::warn("{}: its move to {} had ended but for the name", name.to_string(), directory.path);
-    ODR_TRY(log, open_log(may_block, environment(), open_options(directory, path, name, config_of(name.topic))));
+    LogOpenOptions options = open_options(directory, path, name, config_of(name.topic));
+    const Offset confirmed = options.recovery_point;
+    ODR_TRY(log, open_log(may_block, environment(), std::move(options)));
+    if (log->recovery_point() < confirmed) directory.lost_confirmed = true;
     if (const auto high = directory.high_watermarks.find(name); high != directory.high_watermarks.end()) {
         log->set_high_watermark(high->second);
     }

@@ -118,6 +118,7 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
     Impl& log = *impl_;
     std::lock_guard maintenance{log.maintenance_mutex};
     if (log.offline || log.closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    const Offset recovery_point_before = recovery_point();
     log.freeze();
     const auto work = [&]() -> Result<bool> {
         std::vector<std::shared_ptr<LogSegment>> gone;
@@ -162,9 +163,13 @@ Result<bool> Log::truncate_to(io::MayBlock may_block, Offset offset) {
         return true;
     };
     auto result = work();
+    if (result && *result) {
+        if (const auto told = log.tell_of_truncation(may_block, offset, recovery_point_before); !told) {
+            result = fail(told.error());
+        }
+    }
     log.thaw();
     if (!result) return log.go_offline(result.error());
-    if (*result) log.tell_of_truncation(may_block, offset);
     return result;
 }
 
@@ -173,12 +178,13 @@ Result<void> Log::truncate_fully_and_start_at(io::MayBlock may_block, Offset off
     Impl& log = *impl_;
     std::lock_guard maintenance{log.maintenance_mutex};
     if (log.offline || log.closed) return fail(ErrorCode::kafka_storage_error, "the log is offline");
+    const Offset recovery_point_before = recovery_point();
     log.freeze();
     auto result = log.start_empty_at(offset, log_start_offset.value_or(offset));
     if (result) result = log.environment.files->sync_directory(may_block, directory());
     if (result) result = log.write_epochs(may_block);
+    if (result) result = log.tell_of_truncation(may_block, offset, recovery_point_before);
     log.thaw();
-    if (result) log.tell_of_truncation(may_block, offset);
     return result;
 }
 
