@@ -340,6 +340,124 @@ TEST(DirectoriesSimulation, APowerLossAtAnyPointOfAMoveLosesNothingThatWasFlushe
     EXPECT_EQ(ends.size(), 2U) << "the crashes came before and after the change of folders";
 }
 
+// --- what happens to the log while it moves
+
+// What the future log has is a prefix of the log, again.
+struct Aligning {
+    const char* name;
+    void (*happens)(Directories&, Log&);
+};
+
+TEST(DirectoriesAlignment, TheFutureLogFollowsWhateverHappensToTheLogMeanwhile) {
+    const Aligning cases[] = {
+        {"truncated below what was copied, and written anew",
+         [](Directories& at, Log& log) {
+             ASSERT_TRUE(log.truncate_to(kMayBlock, Offset{30}));
+             at.sequence = 30;
+             at.epoch = 7;
+             at.append(log, 20);
+         }},
+        {"truncated below what was copied, without an epoch that tells",
+         [](Directories&, Log& log) { ASSERT_TRUE(log.truncate_to(kMayBlock, Offset{30})); }},
+        {"another leader's records at the same offsets",
+         [](Directories& at, Log& log) {
+             ASSERT_TRUE(log.truncate_to(kMayBlock, Offset{15}));
+             at.sequence = 15;
+             at.epoch = 9;
+             at.append(log, 60);
+         }},
+        {"records deleted beyond what was copied",
+         [](Directories& at, Log& log) {
+             at.append(log, 40);
+             ASSERT_TRUE(log.advance_log_start_offset(log.log_end_offset()));
+             at.append(log, 4);
+         }},
+        {"begun anew at a later offset",
+         [](Directories& at, Log& log) {
+             ASSERT_TRUE(log.truncate_fully_and_start_at(kMayBlock, Offset{500}));
+             at.epoch = 11;
+             at.append(log, 5);
+         }},
+    };
+    for (const Aligning& each : cases) {
+        SCOPED_TRACE(each.name);
+        Directories at;
+        at.settings->segment_bytes = 3'000;
+        const auto log = at.create(0, at.id_of("/a"));
+        at.append(*log, 20);
+        at.epoch = 5;
+        at.append(*log, 20);
+        at.accepts = false;
+        ASSERT_TRUE(at.mover->alter(kMayBlock, at.name_of(0), "/b"));
+        at.turn(5);
+        ASSERT_EQ(at.manager->future_of(at.name_of(0))->log_end_offset(), log->log_end_offset());
+        each.happens(at, *log);
+        if (testing::Test::HasFatalFailure()) return;
+        at.turn(10);
+        const auto future = at.manager->future_of(at.name_of(0));
+        ASSERT_NE(future, nullptr);
+        EXPECT_EQ(future->log_end_offset(), log->log_end_offset());
+        EXPECT_EQ(future->latest_epoch(), log->latest_epoch());
+        EXPECT_EQ(future->log_start_offset(), log->log_start_offset());
+        EXPECT_EQ(Directories::all_of(*future), Directories::all_of(*log));
+        at.accepts = true;
+        const auto before = Directories::all_of(*log);
+        at.turn(20);
+        EXPECT_EQ(at.where(0), "/b");
+        EXPECT_EQ(Directories::all_of(*log), before);
+    }
+}
+
+TEST_F(DirectoriesTest, RetentionLeavesALogAloneWhileItMoves) {
+    settings->segment_bytes = 1'000;
+    settings->retention_bytes = 0;
+    const auto log = create(0, id_of("/a"));
+    append(*log, 10);
+    const auto other = create(1, id_of("/a"));
+    append(*other, 10);
+    accepts = false;
+    ASSERT_TRUE(mover->alter(kMayBlock, name_of(0), "/b"));
+    turn(10);
+    const auto future = manager->future_of(name_of(0));
+    const std::size_t segments = log->segment_count();
+    ASSERT_GT(segments, 2U);
+    manager->run_once(kMayBlock, clock.now());
+    EXPECT_LE(other->segment_count(), 2U) << "what does not move is deleted from";
+    EXPECT_EQ(log->segment_count(), segments);
+    EXPECT_EQ(future->log_start_offset(), Offset{0});
+    accepts = true;
+    for (int i = 0; i < 30 && where(0) == "/a"; ++i) turn();
+    ASSERT_EQ(where(0), "/b");
+    clock.advance_ms(300'000);
+    manager->run_once(kMayBlock, clock.now());
+    EXPECT_LE(log->segment_count(), 2U);
+}
+
+TEST_F(DirectoriesTest, AMoveRightAfterAnotherAsksTheControllerAtOnce) {
+    const auto log = create(0, id_of("/a"));
+    append(*log, 3);
+    accepts = false;
+    ASSERT_TRUE(mover->alter(kMayBlock, name_of(0), "/b"));
+    mover->run_once(kMayBlock);
+    mover->run_once(kMayBlock);
+    ASSERT_EQ(proposals.size(), 1U) << "once a second, not at each turn";
+    metadata[name_of(0)] = id_of("/b");
+    mover->run_once(kMayBlock);
+    ASSERT_EQ(where(0), "/b");
+    ASSERT_TRUE(mover->alter(kMayBlock, name_of(0), "/a"));
+    mover->run_once(kMayBlock);
+    mover->run_once(kMayBlock);
+    ASSERT_EQ(proposals.size(), 2U);
+    EXPECT_EQ(proposals.back(), (std::pair{name_of(0), id_of("/a")}));
+    // Nor does a move that was given up hold up the next.
+    ASSERT_TRUE(mover->alter(kMayBlock, name_of(0), "/b"));
+    ASSERT_TRUE(mover->alter(kMayBlock, name_of(0), "/a"));
+    proposals.clear();
+    mover->run_once(kMayBlock);
+    mover->run_once(kMayBlock);
+    EXPECT_LE(proposals.size(), 1U);
+}
+
 TEST_F(DirectoriesTest, AnotherWishEndsAMoveAndTheDirectoryItIsInCancelsIt) {
     const auto log = create(0, id_of("/a"));
     metadata[name_of(0)] = id_of("/a");

@@ -140,6 +140,7 @@ struct LogManager::Impl {
     void add_unflushed();
     void look_at_changed(io::MayBlock, LogDirectory& directory, TimestampMs now, bool releases);
     void end_periodic_work();
+    bool is_moving(const TopicPartition& name) const;
 };
 
 }  // namespace odr::storage

@@ -18,10 +18,17 @@ bool due(TimestampMs now, TimestampMs& next, std::int64_t interval_ms) {
 
 }  // namespace
 
+bool LogManager::Impl::is_moving(const TopicPartition& name) const {
+    std::lock_guard guard{mutex};
+    return futures.contains(name);
+}
+
 void LogManager::Impl::run_retention(io::MayBlock may_block, LogDirectory& directory, TimestampMs now) {
     for (const Entry& entry : entries_in(directory)) {
         // The cleaner deletes in compacted logs, where it may be at work.
         if (entry.log->config()->cleanup_compact) continue;
+        // As in Kafka neither of the two logs of a move: what one lacks the other would be copied in vain.
+        if (is_moving(entry.log->topic_partition())) continue;
         const auto deleted = entry.log->delete_old_segments(may_block, now);
         if (deleted) continue;
         log::error("{}: retention failed: {}", entry.log->topic_partition().to_string(), deleted.error().what);

@@ -18,6 +18,19 @@ constexpr std::string_view kMetadataTopic = "__cluster_metadata";
 constexpr std::string_view kRemoteIndexFolder = "remote-log-index-cache";
 constexpr std::int64_t kProgressEveryMs = 5'000;
 
+// The file of a folder that cannot be read, as "/name"; empty when all can.
+std::string unreadable_in(io::FileSystem& files, const std::string& folder) {
+    const auto entries = files.list(folder);
+    if (!entries) return {};
+    for (const io::DirectoryEntry& entry : *entries) {
+        if (entry.is_directory) continue;
+        std::uint8_t byte[1];
+        const auto file = files.open(folder + "/" + entry.name, io::OpenMode::read);
+        if (!file || !(*file)->read_at(byte, 0)) return "/" + entry.name;
+    }
+    return {};
+}
+
 // What says that the disk cannot be trusted any more, and not that one file is not what it should be.
 bool is_failing_disk(const Error& error) {
     switch (error.os_errno) {
@@ -261,7 +274,8 @@ void LogManager::Impl::load_all(io::MayBlock may_block, LogDirectory& directory,
         if (directory.offline) return;
         if (const auto loaded = load_one(may_block, directory, folder, name, config_of, is_stray); !loaded) {
             const bool disk_fails = is_failing_disk(loaded.error());
-            log::error("cannot load {}/{}: {} ({}); {}", directory.path, folder, loaded.error().what,
+            log::error("cannot load {}{}: {} ({}); {}", directory.path_of(folder),
+                       unreadable_in(files, directory.path_of(folder)), loaded.error().what,
                        std::strerror(loaded.error().os_errno),
                        disk_fails ? "the directory is offline" : "this partition is refused, the others live on");
             if (disk_fails) directory.offline = true;

@@ -63,6 +63,8 @@ std::int64_t LogMover::run_once(io::MayBlock may_block) {
         bool any = false;
         for (const TopicPartition& name : moving) {
             Move& move = moves_[name];
+            // Another move of the same log, begun since the last turn, owes nothing to the one before.
+            if (const auto future = logs_.future_of(name); move.future.lock() != future) move = {.future = future};
             if (move.not_before_ms > now_ms) continue;
             if (tokens_ <= 0) break;
             const auto step = advance(may_block, name, move, now_ms);

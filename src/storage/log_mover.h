@@ -62,6 +62,7 @@ private:
     static constexpr std::int64_t kAfterErrorMs = 5'000;  // a disk or a record that cannot be read
 
     struct Move {
+        std::weak_ptr<const Log> future;  // of which the rest speaks
         std::int64_t next_ask_ms = 0;
         std::int64_t not_before_ms = 0;
     };
