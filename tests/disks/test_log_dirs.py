@@ -134,6 +134,15 @@ def test_a_directory_that_is_removed_goes_offline_alone(two):
     two.broker.stop()
 
 
+def test_the_node_stops_when_all_its_log_directories_have_failed(two):
+    two.broker.config["metadata.log.dir"] = two.broker.directory / "metadata"
+    two.start()
+    for directory in (two.a, two.b):
+        shutil.rmtree(directory)
+    assert two.broker.wait_exit(60) != 0
+    assert re.search(r"all log dir.* have failed", two.broker.log_text())
+
+
 def test_a_directory_whose_disk_goes_away_is_whole_again_after_a_restart_with_the_disk(two, mounted):
     disk = two.broker.directory / "disk"
     mounted(disk, "64m")
