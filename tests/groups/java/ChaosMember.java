@@ -17,11 +17,14 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.RebalanceInProgressException;
+import org.apache.kafka.common.errors.UnreleasedInstanceIdException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** A member of a group, in a thread of its own: reads, commits now and then, and tells the table what happens to it. */
 final class ChaosMember implements Runnable, ConsumerRebalanceListener {
     enum End { NONE, LEAVE, VANISH }
+
+    private static final int RELEASE_S = 15; // five sessions
 
     private final String bootstrap;
     private final String group;
@@ -33,6 +36,7 @@ final class ChaosMember implements Runnable, ConsumerRebalanceListener {
     private final ChaosTable table;
     volatile End end = End.NONE;
     private KafkaConsumer<byte[], byte[]> consumer;
+    private final Map<TopicPartition, Long> next = new HashMap<>(); // after what was read of those it has
 
     /** instance: null for a dynamic member. */
     ChaosMember(String bootstrap, String group, String assignor, String protocol, String instance, String client,
@@ -84,6 +88,28 @@ final class ChaosMember implements Runnable, ConsumerRebalanceListener {
 
     @Override
     public void run() {
+        long deadline = System.nanoTime() + RELEASE_S * 1_000_000_000L;
+        try {
+            while (!live()) {
+                if (System.nanoTime() > deadline) {
+                    throw new IllegalStateException(instance + " is not released after " + RELEASE_S + " s");
+                }
+                Thread.sleep(100);
+            }
+        } catch (Exception e) {
+            StringBuilder why = new StringBuilder(client + " of " + group + ": " + e);
+            for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
+                why.append(", because ").append(cause);
+            }
+            table.fail(why.toString());
+        }
+    }
+
+    /**
+     * Gives false if the name of this static member is still another's: with the newer protocol the group keeps it until
+     * its holder says that it leaves or is timed out, and who was killed, or is of the older protocol, says nothing.
+     */
+    private boolean live() {
         consumer = newConsumer();
         try {
             consumer.subscribe(List.of(group), this);
@@ -92,25 +118,31 @@ final class ChaosMember implements Runnable, ConsumerRebalanceListener {
                 for (TopicPartition partition : records.partitions()) {
                     // A topic that is only appended to has no gaps: what came is one range.
                     List<ConsumerRecord<byte[], byte[]>> read = records.records(partition);
-                    table.read(partition.partition(), read.get(0).offset(), read.get(read.size() - 1).offset());
+                    long last = read.get(read.size() - 1).offset();
+                    table.read(partition.partition(), read.get(0).offset(), last);
+                    next.put(partition, last + 1);
                 }
                 if (dice.nextInt(3) == 0) {
                     commit();
                 }
             }
-            // Who vanishes says no word to the group; a static member never does.
-            consumer.close(end == End.VANISH
-                    ? CloseOptions.groupMembershipOperation(CloseOptions.GroupMembershipOperation.REMAIN_IN_GROUP)
-                    : CloseOptions.timeout(Duration.ofSeconds(10)));
-        } catch (Exception e) {
-            table.fail(client + " of " + group + ": " + e);
+        } catch (UnreleasedInstanceIdException e) {
+            consumer.close(CloseOptions.timeout(Duration.ZERO));
+            return false;
         }
+        // Who vanishes says no word to the group; a static member never does.
+        consumer.close(end == End.VANISH
+                ? CloseOptions.groupMembershipOperation(CloseOptions.GroupMembershipOperation.REMAIN_IN_GROUP)
+                : CloseOptions.timeout(Duration.ofSeconds(10)));
+        return true;
     }
 
     private void commit() {
+        // Not position(): in a callback it may wait for an offset that nobody fetches, and meanwhile the session ends.
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-        for (TopicPartition partition : consumer.assignment()) {
-            offsets.put(partition, new OffsetAndMetadata(consumer.position(partition)));
+        next.forEach((partition, offset) -> offsets.put(partition, new OffsetAndMetadata(offset)));
+        if (offsets.isEmpty()) {
+            return;
         }
         try {
             consumer.commitSync(offsets);
@@ -143,11 +175,13 @@ final class ChaosMember implements Runnable, ConsumerRebalanceListener {
         if (end != End.VANISH && !partitions.isEmpty() && dice.nextBoolean()) {
             commit();
         }
+        next.keySet().removeAll(partitions);
         table.gaveUp(numbers(partitions), false);
     }
 
     @Override
     public void onPartitionsLost(Collection<TopicPartition> partitions) {
+        next.keySet().removeAll(partitions);
         table.gaveUp(numbers(partitions), true);
     }
 

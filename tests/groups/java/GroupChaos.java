@@ -1,4 +1,6 @@
 import java.time.Duration;
+import java.time.LocalTime;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -47,6 +49,7 @@ public final class GroupChaos {
     private final BitSet[] seen;
     private final List<Seat> seats = new ArrayList<>();
     private String failure;
+    private final ArrayDeque<String> history = new ArrayDeque<>();
     private int rebalances;
     private int lost;
     private int commits;
@@ -183,12 +186,17 @@ public final class GroupChaos {
         if (dice < 12 && here.size() < most - CREWS || staying.size() < 2) {
             join();
         } else if (dice < 20) {
-            staying.get(random.nextInt(staying.size())).member.end = ChaosMember.End.LEAVE;
+            end(staying.get(random.nextInt(staying.size())), ChaosMember.End.LEAVE);
             leaves++;
         } else if (dice < 24) {
-            staying.get(random.nextInt(staying.size())).member.end = ChaosMember.End.VANISH;
+            end(staying.get(random.nextInt(staying.size())), ChaosMember.End.VANISH);
             vanished++;
         }
+    }
+
+    private void end(Seat seat, ChaosMember.End end) {
+        note(seat + " is told to " + end);
+        seat.member.end = end;
     }
 
     private void join() {
@@ -265,7 +273,18 @@ public final class GroupChaos {
     }
 
     private synchronized void fail(String why) {
-        failure = failure == null ? why : failure;
+        if (failure == null) {
+            failure = why;
+            System.err.println(name + ": " + why + "\n  before it:\n  " + String.join("\n  ", history));
+        }
+    }
+
+    /** What happened last, for who reads of a failure. */
+    private synchronized void note(String what) {
+        history.addLast(LocalTime.now() + " " + what);
+        if (history.size() > 60) {
+            history.removeFirst();
+        }
     }
 
     // --- the table
@@ -300,6 +319,7 @@ public final class GroupChaos {
 
         void died() {
             synchronized (GroupChaos.this) {
+                note(this + " was killed");
                 isDead = true;
                 crashes++;
             }
@@ -318,6 +338,7 @@ public final class GroupChaos {
         @Override
         public void gained(Collection<Integer> gained) {
             synchronized (GroupChaos.this) {
+                note(this + " gained " + gained);
                 rebalances++;
                 assigned.addAll(gained);
                 for (int partition : gained) {
@@ -333,6 +354,7 @@ public final class GroupChaos {
         @Override
         public void gaveUp(Collection<Integer> given, boolean wasExpelled) {
             synchronized (GroupChaos.this) {
+                note(this + (wasExpelled ? " lost " : " gave up ") + given);
                 lost += wasExpelled ? 1 : 0;
                 assigned.removeAll(given);
                 for (int partition : given) {
