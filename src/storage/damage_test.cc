@@ -67,6 +67,9 @@ public:
     }
     void kill() { manager_.reset(); }
 
+    // Of each kind of file in these directories one, and of segments the first and the last. The kind is a file's name,
+    // or its ending.
+    std::vector<std::string> files_of(const std::string& kind);
     void write(const TopicPartition& name, int batches, bool idempotent, bool transactions);
     void fill();
     std::vector<Wound> wound();
@@ -186,14 +189,24 @@ std::vector<std::string> DamagedNode::all_files() {
             (entry.is_directory ? folders : out).push_back(folder + "/" + entry.name);
         }
     }
-    std::erase_if(out, [](const std::string& path) { return path.ends_with("/.lock"); });
+    return out;
+}
+
+std::vector<std::string> DamagedNode::files_of(const std::string& kind) {
+    std::vector<std::string> out = all_files();
+    std::erase_if(out, [&](const std::string& path) {
+        return !path.ends_with(kind) || (!kind.starts_with('.') && !path.ends_with("/" + kind));
+    });
+    std::ranges::sort(out);
+    if (out.size() > 2) out = {out.front(), out.back()};
     return out;
 }
 
 std::vector<Wound> DamagedNode::wound() {
     std::vector<Wound> out;
     for (std::uint64_t n = 1 + pick(3); n > 0; --n) {
-        const auto candidates = all_files();
+        auto candidates = all_files();
+        std::erase_if(candidates, [](const std::string& path) { return path.ends_with("/.lock"); });
         const std::string& path = candidates[pick(candidates.size())];
         std::string bytes = files_.contents(path);
         const std::size_t at = bytes.empty() ? 0 : pick(bytes.size());
@@ -405,14 +418,9 @@ void DamagedNode::append_everywhere() {
     }
 }
 
-void run(std::uint64_t seed) {
-    DamagedNode node{seed};
-    node.fill();
-    if (testing::Test::HasFatalFailure()) return;
-    const bool clean = node.pick(2) == 0;
-    clean ? node.stop_cleanly() : node.kill();
-    const std::vector<Wound> wounds = node.wound();
-    std::string trace = fmt::format("seed {} ({}):", seed, clean ? "stopped cleanly" : "killed");
+// Starts on what was damaged, twice, and goes on with it.
+void start_and_check(DamagedNode& node, const std::vector<Wound>& wounds, bool clean) {
+    std::string trace = clean ? "stopped cleanly:" : "killed:";
     for (const Wound& each : wounds) trace += fmt::format(" {} {} at {}", each.path, each.what, each.from);
     SCOPED_TRACE(trace);
     if (const std::string reason = node.start(); !reason.empty()) {
@@ -439,6 +447,86 @@ void run(std::uint64_t seed) {
     node.stop_cleanly();
     ASSERT_EQ(node.start(), "");
     ASSERT_EQ(node.served(), appended);
+}
+
+void run(std::uint64_t seed) {
+    DamagedNode node{seed};
+    node.fill();
+    if (testing::Test::HasFatalFailure()) return;
+    const bool clean = node.pick(2) == 0;
+    clean ? node.stop_cleanly() : node.kill();
+    start_and_check(node, node.wound(), clean);
+}
+
+// --- each kind of file damaged in each way
+
+const std::vector<std::string> kKinds = {"meta.properties",
+                                         "recovery-point-offset-checkpoint",
+                                         "log-start-offset-checkpoint",
+                                         "replication-offset-checkpoint",
+                                         "cleaner-offset-checkpoint",
+                                         ".kafka_cleanshutdown",
+                                         ".lock",
+                                         "partition.metadata",
+                                         "leader-epoch-checkpoint",
+                                         ".snapshot",
+                                         ".index",
+                                         ".timeindex",
+                                         ".txnindex",
+                                         ".log"};
+
+struct Way {
+    const char* what;
+    // Gives: where the damage begins.
+    std::size_t (*harm)(std::string& bytes);
+};
+template <int kPart>
+std::size_t flip_at(std::string& bytes) {
+    if (bytes.empty()) return 0;
+    const std::size_t at = std::min(bytes.size() - 1, bytes.size() * kPart / 2);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    return at;
+}
+const std::vector<Way> kWays = {
+    {"emptied", [](std::string& bytes) { return bytes.clear(), std::size_t{0}; }},
+    {"halved", [](std::string& bytes) { return bytes.resize(bytes.size() / 2), bytes.size(); }},
+    {"flipped", flip_at<0>},
+    {"flipped", flip_at<1>},
+    {"flipped", flip_at<2>},
+};
+
+TEST(DamageTest, EachKindOfFileIsRepairedOrRefusedWhereverItIsDamaged) {
+    std::map<std::string, int> done;
+    for (const std::string& kind : kKinds) {
+        for (const bool clean : {true, false}) {
+            for (std::size_t way = 0; way <= kWays.size(); ++way) {
+                for (std::size_t which = 0; which < 2; ++which) {
+                    DamagedNode node{way + 7};
+                    node.fill();
+                    if (HasFatalFailure()) return;
+                    node.manager_->checkpoint_all(kMayBlock);
+                    clean ? node.stop_cleanly() : node.kill();
+                    node.files_.set_contents("/d0/cleaner-offset-checkpoint", "0\n1\nplain 0 2\n");
+                    const std::vector<std::string> files = node.files_of(kind);
+                    if (which >= files.size()) continue;
+                    const std::string& path = files[which];
+                    Wound wound{path, 0, "removed"};
+                    if (way == kWays.size()) {
+                        ASSERT_TRUE(node.files_.remove(path));
+                    } else {
+                        std::string bytes = node.files_.contents(path);
+                        wound.what = kWays[way].what;
+                        wound.from = kWays[way].harm(bytes);
+                        node.files_.set_contents(path, bytes);
+                    }
+                    start_and_check(node, {wound}, clean);
+                    if (HasFatalFailure()) return;
+                    ++done[kind];
+                }
+            }
+        }
+    }
+    for (const std::string& kind : kKinds) EXPECT_GE(done[kind], 6) << kind;
 }
 
 TEST(DamageTest, AStartRepairsOrRefusesWhateverWasDamagedAndServesWhatWasNot) {
