@@ -55,6 +55,7 @@ struct MetadataLog::Impl {
     Result<void> open(io::MayBlock);
     Result<void> find_snapshots(io::MayBlock);
     Result<void> drop_broken_snapshots(io::MayBlock);
+    Result<void> check_nothing_confirmed_is_lost();
     Result<void> open_log(io::MayBlock);
     Result<void> read_quorum(io::MayBlock);
     Result<void> check_voters() const;

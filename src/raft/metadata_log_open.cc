@@ -4,6 +4,9 @@
 
 #include "base/log.h"
 #include "raft/metadata_log_impl.h"
+#include "storage/batch_walker.h"
+#include "storage/checkpoint_file.h"
+#include "storage/log_segment.h"
 
 // The start of a metadata log: which snapshot counts, what is cut, who the voters are.
 namespace odr::raft {
@@ -19,6 +22,7 @@ Result<void> MetadataLog::Impl::open(io::MayBlock may_block) {
     ODR_CHECK(files.create_directories(log_directory));
     ODR_CHECK(find_snapshots(may_block));
     ODR_CHECK(drop_broken_snapshots(may_block));
+    ODR_CHECK(check_nothing_confirmed_is_lost());
     ODR_CHECK(open_log(may_block));
     ODR_CHECK(read_quorum(may_block));
     ODR_CHECK(check_voters());
@@ -64,6 +68,66 @@ Result<void> MetadataLog::Impl::drop_broken_snapshots(io::MayBlock may_block) {
         snapshots.erase(id);
     }
     return {};
+}
+
+namespace {
+
+// How far the batches of a log follow each other without a fault, and where it ends.
+struct SoundPart {
+    Offset end{0};
+    LeaderEpoch latest_epoch = kNoLeaderEpoch;
+    std::string faulty_file;  // the segment after whose last sound batch the log goes on with something else, or ends
+};
+
+Result<SoundPart> find_sound_part(io::FileSystem& files, const std::string& folder) {
+    ODR_TRY(entries, files.list(folder));
+    std::vector<std::string> segments;
+    for (const io::DirectoryEntry& entry : entries) {
+        const bool is_segment = entry.name.ends_with(storage::kLogSuffix) && storage::offset_of_file_name(entry.name);
+        if (is_segment) segments.push_back(entry.name);
+    }
+    std::ranges::sort(segments);
+    SoundPart out{.faulty_file = folder};
+    if (!segments.empty()) out.end = *storage::offset_of_file_name(segments.front());
+    for (const std::string& name : segments) {
+        if (storage::offset_of_file_name(name) != out.end) return out;
+        out.faulty_file = folder + "/" + name;
+        ODR_TRY(file, files.open(out.faulty_file, io::OpenMode::read));
+        ODR_TRY(size, file->size());
+        storage::BatchScanner scan{*file, 0, size};
+        for (;;) {
+            const auto batch = scan.next();
+            if (!batch && batch.error().code == ErrorCode::kafka_storage_error) return fail(batch.error());
+            const bool is_sound = batch && *batch && (*batch)->is_crc_valid() && (*batch)->base_offset() == out.end;
+            if (!is_sound) break;
+            out.end = (*batch)->next_offset();
+            out.latest_epoch = std::max(out.latest_epoch, (*batch)->partition_leader_epoch());
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+// A leader makes durable what it finds before its epoch begins, and notes the epoch after its first batch is durable. A
+// log that breaks off below that has lost what was confirmed: topics among it, whose folders a start would take for
+// strays. What breaks off later may be what a crash left, and is cut.
+Result<void> MetadataLog::Impl::check_nothing_confirmed_is_lost() {
+    const std::string path = log_directory + "/" + storage::kLeaderEpochCheckpoint;
+    if (!files.exists(path)) return {};
+    const auto text = files.read_file(path);
+    const auto epochs = text ? storage::decode_epoch_checkpoint(*text) : fail(text.error());
+    if (!epochs || epochs->empty()) return {};  // it is made anew from the batches
+    const storage::EpochEntry last = epochs->back();
+    if (newest_snapshot() && newest_snapshot()->offset >= last.start_offset) return {};
+    ODR_TRY(sound, find_sound_part(files, log_directory));
+    // With batches of the epoch in the log it is the checkpoint that is wrong.
+    if (sound.end >= last.start_offset || sound.latest_epoch >= last.epoch) return {};
+    log::error(
+        "{}: sound up to offset {} only, but by {} epoch {} began at {}: confirmed metadata are lost. Restore {} "
+        "from a backup; without {} the node starts on what is left",
+        sound.faulty_file, sound.end, path, last.epoch, last.start_offset, log_directory, path);
+    return fail(ErrorCode::corrupt_message, "confirmed metadata are lost");
 }
 
 Result<void> MetadataLog::Impl::open_log(io::MayBlock may_block) {

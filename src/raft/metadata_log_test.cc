@@ -197,6 +197,58 @@ TEST_F(MetadataLogTest, ATornTailIsCut) {
     EXPECT_EQ(listener_->records, Texts{"a"});
 }
 
+TEST_F(MetadataLogTest, ALogThatLostWhatAnEarlierEpochConfirmedIsRefusedAndLeftAsItIs) {
+    ASSERT_TRUE(start());
+    ASSERT_TRUE(append({"a"}));
+    ASSERT_TRUE(append({"b"}));
+    const auto end_of_first_epoch = contents("00000000000000000000.log").size();
+    ASSERT_TRUE(start());
+    ASSERT_TRUE(append({"c"}));
+    log_.reset();
+    const std::string name = "00000000000000000000.log";
+    const std::string sound = contents(name);
+    const auto flipped = [&](std::size_t at) {
+        std::string bytes = sound;
+        bytes[at] = static_cast<char>(bytes[at] ^ 1);
+        return bytes;
+    };
+    for (const std::string& bytes :
+         {std::string{}, sound.substr(0, end_of_first_epoch - 3), flipped(0), flipped(end_of_first_epoch - 5)}) {
+        put(name, bytes);
+        for (int again = 0; again < 2; ++again) {
+            const auto started = start();
+            ASSERT_FALSE(started) << bytes.size();
+            EXPECT_EQ(started.error().what, "confirmed metadata are lost");
+            EXPECT_EQ(contents(name), bytes);
+        }
+    }
+    // What the latest epoch wrote may not have been durable.
+    put(name, sound.substr(0, sound.size() - 3));
+    ASSERT_TRUE(start());
+    EXPECT_EQ(listener_->records, (Texts{"a", "b"}));
+}
+
+TEST_F(MetadataLogTest, ACheckpointOfEpochsThatTheLogContradictsRefusesNothing) {
+    ASSERT_TRUE(start());
+    ASSERT_TRUE(append({"a"}));
+    ASSERT_TRUE(start());
+    log_.reset();
+    put("leader-epoch-checkpoint", "0\n2\n1 0\n2 700\n");
+    ASSERT_TRUE(start());
+    EXPECT_EQ(listener_->records, Texts{"a"});
+}
+
+TEST_F(MetadataLogTest, WhatASnapshotHasIsNotLostWithTheLog) {
+    ASSERT_TRUE(start());
+    ASSERT_TRUE(append({"a"}));
+    ASSERT_TRUE(start());
+    ASSERT_TRUE(snapshot({"a"}).value());
+    log_.reset();
+    put("00000000000000000000.log", "");
+    ASSERT_TRUE(start());
+    EXPECT_EQ(listener_->records, Texts{"a"});
+}
+
 TEST_F(MetadataLogTest, AStartReadsTheNewestSnapshotAndTheLogBehindIt) {
     ASSERT_TRUE(start());
     ASSERT_TRUE(append({"a", "b"}));
