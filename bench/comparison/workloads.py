@@ -125,6 +125,21 @@ ALL = (
         )
         for consumers in (4, 64)
     ),
+    *(
+        Load(
+            name,
+            f"the same, one consumer, answers of {what}",
+            "fetch",
+            ["--max-bytes", max_bytes, "--fill-bytes", GB // 5],
+            (MB_PER_S, CPU_PER_GB, CPU_PER_REQUEST, *latency("p50", "p99")),
+            floor=("floor-fetch", str(GB // 5)),
+            size={"--bytes": size},
+        )
+        for name, what, max_bytes, size in (
+            ("fetch-1m", "1 MiB", 1 << 20, 10 * GB),
+            ("fetch-64k", "65 KiB, a batch each", 65 << 10, 3 * GB),
+        )
+    ),
     Load(
         "fan-out",
         "32 MB/s of 64 KiB batches into one partition, which 16 consumers follow",
@@ -177,6 +192,7 @@ ALL = (
         "e2e",
         ["--warmup-seconds", 3],
         (*latency("p50", "p99", "p999", prefix="e2e"), *latency("p50", "p99", prefix="ack"), CPU_PER_REQUEST),
+        floor=("floor-relay",),
         size={"--seconds": 10},
     ),
     Load(

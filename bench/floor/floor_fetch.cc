@@ -23,6 +23,7 @@ namespace {
 using namespace protocol;
 
 constexpr std::int64_t kDefaultFileBytes = std::int64_t{1} << 30;
+constexpr std::size_t kInputBytes = 4096;
 
 // Batches of 64 KiB with offsets that follow each other, as a log has them.
 struct BatchFile {
@@ -56,11 +57,23 @@ Result<void> send_file(int to, int from, off_t position, std::size_t bytes) {
     return {};
 }
 
-Result<void> answer_one(const Socket& socket, const BatchFile& batches, std::vector<std::uint8_t>& frame) {
-    std::array<std::uint8_t, 4> size{};
-    ODR_CHECK(socket.receive_exactly(size));
-    frame.resize(load_be<std::uint32_t>(size.data()));
-    ODR_CHECK(socket.receive_exactly(frame));
+// A request, with one call as a rule. Requests follow their answers, so nothing comes behind one.
+Result<ByteView> receive_frame(const Socket& socket, MutableByteView input) {
+    constexpr std::size_t kSizePrefix = 4;
+    std::size_t filled = 0;
+    for (;;) {
+        const ssize_t got = ::recv(socket.fd(), input.data() + filled, input.size() - filled, 0);
+        if (got <= 0) return fail_errno(ErrorCode::network_exception, errno, "recv");
+        filled += static_cast<std::size_t>(got);
+        if (filled < kSizePrefix) continue;
+        const std::size_t size = kSizePrefix + load_be<std::uint32_t>(input.data());
+        if (size > input.size()) return fail(ErrorCode::invalid_request, "a large request");
+        if (filled >= size) return ByteView{input}.subspan(kSizePrefix, size - kSizePrefix);
+    }
+}
+
+Result<void> answer_one(const Socket& socket, const BatchFile& batches, MutableByteView input) {
+    ODR_TRY(frame, receive_frame(socket, input));
     Reader reader{frame};
     ODR_TRY(header, decode_request_header(reader));
     FetchRequest request;
@@ -83,7 +96,8 @@ Result<void> answer_one(const Socket& socket, const BatchFile& batches, std::vec
     encode(writer, kFetchVersion, response);
     writer.end_frame();
     const std::size_t cut = writer.splices().at(0).position;
-    if (::send(socket.fd(), out.data(), cut, MSG_MORE | MSG_NOSIGNAL) < 0) {
+    // As the broker does, without MSG_MORE: docs/adr/0010-no-msg-more.md.
+    if (::send(socket.fd(), out.data(), cut, MSG_NOSIGNAL) < 0) {
         return fail_errno(ErrorCode::network_exception, errno, "send");
     }
     ODR_CHECK(send_file(socket.fd(), batches.file.fd(), first * batches.batch_bytes, bytes));
@@ -102,8 +116,8 @@ Result<void> serve(const char* dir, std::int64_t bytes) {
         ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         std::thread{[fd, &batches] {
             const Socket socket{fd};
-            std::vector<std::uint8_t> frame;
-            while (answer_one(socket, batches, frame)) {
+            std::vector<std::uint8_t> input(kInputBytes);
+            while (answer_one(socket, batches, input)) {
             }
         }}.detach();
     }

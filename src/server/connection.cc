@@ -288,7 +288,9 @@ void Connection::finish(RequestContext& context) {
         }
     }
     if (is_processing_) return;
+    const bool is_fetch = context.header_.api_key == static_cast<std::int16_t>(protocol::ApiKey::fetch);
     release_in_order();
+    if (is_fetch && may_go_first()) return flush_now();
     if (!is_closed()) {
         if (!output_.empty()) schedule_flush();
         process_kept();
@@ -330,10 +332,22 @@ void Connection::schedule_flush() {
         [](void* self) {
             auto* connection = static_cast<Connection*>(self);
             connection->is_flush_scheduled_ = false;
-            connection->flush();
-            if (!connection->move_if_asked()) connection->destroy_if_unused();
+            connection->flush_now();
         },
         this);
+}
+
+// Afterwards the connection may be another reactor's, or gone.
+void Connection::flush_now() {
+    flush();
+    if (!move_if_asked()) destroy_if_unused();
+}
+
+// Records that a consumer waited for leave before the acknowledgement of whoever sent them, once a turn:
+// docs/adr/0024-the-consumer-first.md.
+bool Connection::may_go_first() {
+    if (is_closed() || is_flush_scheduled_ || is_blocked_ || is_warming_ || output_.empty()) return false;
+    return output_.pending_bytes() <= kFirstBytesMax && processor_->take_first_place();
 }
 
 void Connection::flush() {

@@ -55,6 +55,7 @@ private:
     friend class Processor;
     static constexpr std::size_t kOutputBytesMax = std::size_t{1} << 20;  // over it no further request is started
     static constexpr std::size_t kInFlightMax = 4096;
+    static constexpr std::size_t kFirstBytesMax = std::size_t{32} << 10;  // a larger answer waits for the turn's end
 
     void read();
     std::size_t receive_frame_tail();
@@ -73,6 +74,8 @@ private:
     void finish(RequestContext& context);
     void release_in_order();
     void schedule_flush();
+    void flush_now();
+    bool may_go_first();
     void flush();
     void warm_up();
     void update_interest();

@@ -1,3 +1,6 @@
+#include <sys/epoll.h>
+
+#include <array>
 #include <latch>
 
 #include "protocol/generated/list_offsets_request.h"
@@ -176,6 +179,74 @@ TEST_F(ConnectionTest, StoppingClosesTheConnectionsOfRequestsInFlightToo) {
     stopper.join();
     for (const Id each : {idle, waiting, halfway}) EXPECT_TRUE(is_closed(each));
     EXPECT_EQ(quotas_.count(), 0);
+}
+
+// Tells which of some sockets became readable first: epoll keeps them in that order.
+class ArrivalOrder {
+public:
+    explicit ArrivalOrder(const std::vector<int>& sockets) {
+        for (const int each : sockets) {
+            epoll_event event{};
+            event.events = EPOLLIN | EPOLLET;
+            event.data.fd = each;
+            EXPECT_EQ(::epoll_ctl(epoll_, EPOLL_CTL_ADD, each, &event), 0);
+        }
+    }
+    ArrivalOrder(const ArrivalOrder&) = delete;
+    ArrivalOrder& operator=(const ArrivalOrder&) = delete;
+    ~ArrivalOrder() { ::close(epoll_); }
+    std::vector<int> readable() const {
+        std::array<epoll_event, 8> events;
+        const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 0);
+        std::vector<int> out;
+        for (int i = 0; i < count; ++i) out.push_back(events[static_cast<std::size_t>(i)].data.fd);
+        return out;
+    }
+
+private:
+    const int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+};
+
+TEST_F(ConnectionTest, ARecordGoesToTheConsumerThatWaitsBeforeItsProducerHearsOfIt) {
+    const Id producer = connect();
+    const Id consumer = connect();
+    for (std::int32_t i = 0; i < 2; ++i) {  // each turn anew
+        send_all(consumer, fetch(10 + i, i, 500));
+        const ArrivalOrder order{{sockets_[producer], sockets_[consumer]}};
+        EXPECT_EQ(order.readable(), std::vector<int>{});
+        send_all(producer, produce(i));
+        EXPECT_EQ(order.readable(), (std::vector<int>{sockets_[consumer], sockets_[producer]}));
+        EXPECT_EQ(answers(producer).back(), i);
+        EXPECT_EQ(answers(consumer).back(), 10 + i);
+    }
+}
+
+TEST_F(ConnectionTest, AProducerWaitsForOneConsumersAnswerAtMost) {
+    const Id producer = connect();
+    send_all(producer, produce(0));
+    EXPECT_EQ(answers(producer), Ids{0});
+    const std::vector<Id> consumers{connect(), connect(), connect()};
+    std::vector<int> all{sockets_[producer]};
+    for (const Id each : consumers) {
+        send_all(each, fetch(1, 1, 500));
+        all.push_back(sockets_[each]);
+    }
+    const ArrivalOrder order{all};
+    send_all(producer, produce(2));
+    const std::vector<int> readable = order.readable();
+    ASSERT_EQ(readable.size(), 4U);
+    EXPECT_EQ(readable[1], sockets_[producer]);
+}
+
+TEST_F(ConnectionTest, ALargeAnswerDoesNotGoBeforeTheProducers) {
+    const Id producer = connect();
+    const Id consumer = connect();
+    send_all(producer, produce(0));
+    EXPECT_EQ(answers(producer), Ids{0});
+    send_all(consumer, fetch(1, 1, 500));
+    const ArrivalOrder order{{sockets_[producer], sockets_[consumer]}};
+    send_all(producer, produce(2, 40'000));
+    EXPECT_EQ(order.readable(), (std::vector<int>{sockets_[producer], sockets_[consumer]}));
 }
 
 // --- backpressure

@@ -119,6 +119,13 @@ void Processor::clear_buried() {
     buried_.clear();
 }
 
+bool Processor::take_first_place() {
+    if (is_first_place_taken_) return false;
+    is_first_place_taken_ = true;
+    reactor_.at_end_of_turn([](void* self) { static_cast<Processor*>(self)->is_first_place_taken_ = false; }, this);
+    return true;
+}
+
 // --- balancing
 
 void Processor::begin_window() {

@@ -59,6 +59,8 @@ public:
     void note_activity() {
         if (balancer_ != nullptr && !balance_timer_.is_armed()) begin_window();
     }
+    // One answer a turn may leave before the others. Gives: whether it is this one.
+    bool take_first_place();
     std::size_t connection_count() const { return connections_.size(); }
     std::uint32_t window() const { return window_; }
     bool may_move_connections() const { return balancer_ != nullptr && balancer_->may_move(); }
@@ -101,6 +103,7 @@ private:
     std::vector<Connection*> waiting_for_memory_;
     std::vector<Connection*> buried_;
     bool is_stopping_ = false;
+    bool is_first_place_taken_ = false;
 };
 
 }  // namespace odr::server
