@@ -77,6 +77,15 @@ struct PartRemoved {
     bool removed;   // the file is gone
 };
 
+// What a folder lies on, to be made durable as a whole: cheaper than file by file where thousands were written.
+class Volume {
+public:
+    virtual ~Volume() = default;
+    // Every write and every change of a name that came before is durable, whoever made it: others' data takes its time.
+    // Errors: kafka_storage_error; also when any write to the volume failed to reach the disk since it was opened.
+    virtual Result<void> sync(MayBlock) = 0;
+};
+
 // The files of the machine, or simulated ones. Paths are absolute or relative to the working directory.
 //
 // Threads: any.
@@ -98,6 +107,9 @@ public:
     virtual Result<void> sync_directory(MayBlock, const std::string& path) = 0;
     virtual Result<FilePos> size_of(const std::string& path) = 0;
     virtual Result<Space> space(const std::string& path) = 0;
+    // To be opened before anything is written that its sync shall answer for.
+    // Gives: null where such a sync could keep a failure to itself: an old kernel, a file system that is not known.
+    virtual Result<std::unique_ptr<Volume>> open_volume(const std::string& directory) = 0;
     // Errors: kafka_storage_error with EAGAIN when another process holds it.
     virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
     // File modification time, milliseconds since 1970.

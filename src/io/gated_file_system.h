@@ -85,6 +85,8 @@ public:
     }
     Result<FilePos> size_of(const std::string& path) override { return pass("size", path), inner_.size_of(path); }
     Result<Space> space(const std::string& path) override { return pass("space", path), inner_.space(path); }
+    // A volume knows no folders, so no gate: there is none.
+    Result<std::unique_ptr<Volume>> open_volume(const std::string&) override { return std::unique_ptr<Volume>{}; }
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
         return pass("lock", path), inner_.lock(path);
     }

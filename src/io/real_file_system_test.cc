@@ -48,5 +48,18 @@ TEST_F(RealFileSystemTest, AFileThatIsOpenIsNotCutUnderItsReader) {
     EXPECT_EQ((*reader)->size().value(), 10'000U);
 }
 
+TEST_F(RealFileSystemTest, AVolumeIsSyncedWhereAFailureWouldBeToldAndRefusedElsewhere) {
+    write("small", 100);
+    const auto volume = files.open_volume(folder);
+    ASSERT_TRUE(volume.has_value());
+    if (*volume != nullptr) {
+        EXPECT_TRUE((*volume)->sync(MayBlock::for_test()));
+    }
+    const auto unknown = files.open_volume("/proc");
+    ASSERT_TRUE(unknown.has_value());
+    EXPECT_EQ(*unknown, nullptr);
+    EXPECT_EQ(files.open_volume(folder + "/missing").error().os_errno, ENOENT);
+}
+
 }  // namespace
 }  // namespace odr::io

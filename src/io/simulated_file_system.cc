@@ -53,6 +53,7 @@ struct SimulatedFileSystem::State {
     std::size_t kept_bytes = 0;
     int failing_truncates = 0, truncate_errno = 0;
     int failing_syncs = 0, sync_errno = 0;
+    int volume_syncs_before_failure = -1, volume_sync_errno = 0;
     std::uint64_t changes_left = UINT64_MAX;  // until fail_after() strikes
     std::size_t open_files = 0;
     Counts counts;
@@ -173,6 +174,28 @@ private:
     bool dead() const { return incarnation_ != state_->incarnation || state_->is_dead(); }
     std::shared_ptr<State> state_;
     std::shared_ptr<Inode> inode_;
+    std::uint64_t incarnation_;
+};
+
+class SimulatedVolume final : public Volume {
+public:
+    explicit SimulatedVolume(std::shared_ptr<State> state)
+        : state_{std::move(state)}, incarnation_{state_->incarnation} {}
+
+    Result<void> sync(MayBlock) override {
+        std::lock_guard guard{state_->mutex};
+        if (incarnation_ != state_->incarnation || !state_->spend()) return storage_error(EIO, "the machine crashed");
+        ++state_->counts.volume_syncs;
+        if (state_->volume_syncs_before_failure >= 0 && state_->volume_syncs_before_failure-- == 0) {
+            return storage_error(state_->volume_sync_errno, "cannot sync file system");
+        }
+        for (const auto& [path, inode] : state_->names) inode->synced = inode->bytes;
+        state_->unsynced_names.clear();
+        return {};
+    }
+
+private:
+    std::shared_ptr<State> state_;
     std::uint64_t incarnation_;
 };
 
@@ -330,6 +353,12 @@ Result<Space> SimulatedFileSystem::space(const std::string&) {
     return Space{.total_bytes = total, .usable_bytes = total > used ? total - used : 0};
 }
 
+Result<std::unique_ptr<Volume>> SimulatedFileSystem::open_volume(const std::string& directory) {
+    std::lock_guard guard{state_->mutex};
+    if (!state_->folders.contains(directory)) return storage_error(ENOENT, "cannot open folder");
+    return std::make_unique<SimulatedVolume>(state_);
+}
+
 Result<std::unique_ptr<FileLock>> SimulatedFileSystem::lock(const std::string& path) {
     std::lock_guard guard{state_->mutex};
     if (!state_->locks.insert(path).second) return storage_error(EAGAIN, "another process holds the lock");
@@ -400,6 +429,7 @@ void SimulatedFileSystem::crash(std::uint64_t seed) {
     }
     state_->locks.clear();
     state_->failing_writes = state_->failing_syncs = state_->failing_truncates = 0;
+    state_->volume_syncs_before_failure = -1;
     state_->changes_left = UINT64_MAX;
     state_->open_files = 0;
     ++state_->incarnation;
@@ -420,6 +450,11 @@ void SimulatedFileSystem::fail_syncs(int count, int os_errno) {
     std::lock_guard guard{state_->mutex};
     state_->failing_syncs = count;
     state_->sync_errno = os_errno;
+}
+void SimulatedFileSystem::fail_volume_sync(int before, int os_errno) {
+    std::lock_guard guard{state_->mutex};
+    state_->volume_syncs_before_failure = before;
+    state_->volume_sync_errno = os_errno;
 }
 void SimulatedFileSystem::set_capacity(std::uint64_t bytes) {
     std::lock_guard guard{state_->mutex};

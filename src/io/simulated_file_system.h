@@ -36,6 +36,8 @@ public:
     Result<void> sync_directory(MayBlock, const std::string& path) override;
     Result<FilePos> size_of(const std::string& path) override;
     Result<Space> space(const std::string& path) override;
+    // One that makes all there is durable.
+    Result<std::unique_ptr<Volume>> open_volume(const std::string& directory) override;
     Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
     Result<std::int64_t> modified_ms(const std::string& path) override;  // 0 until set
     Result<void> set_modified_ms(const std::string& path, std::int64_t ms) override;
@@ -47,7 +49,9 @@ public:
     // The next `count` writes fail with `os_errno` after `bytes_kept` of their bytes were written.
     void fail_writes(int count, int os_errno, std::size_t bytes_kept = 0);
     void fail_truncates(int count, int os_errno);
-    void fail_syncs(int count, int os_errno);
+    void fail_syncs(int count, int os_errno);  // of files
+    // The sync of a volume after `before` more fails.
+    void fail_volume_sync(int before, int os_errno);
     // Writes that would take all files together over this fail with ENOSPC, as much as fits being written.
     void set_capacity(std::uint64_t bytes);
     // After `count` more changes (a write, truncation or sync, a name made, renamed or removed) everything fails with
@@ -61,7 +65,7 @@ public:
     // --- what happened
     // -------------------------------------------------------------------------------------------------
     struct Counts {
-        std::uint64_t opens = 0, reads = 0, writes = 0, syncs = 0, resident_questions = 0;
+        std::uint64_t opens = 0, reads = 0, writes = 0, syncs = 0, volume_syncs = 0, resident_questions = 0;
     };
     Counts counts() const;
     std::size_t open_file_count() const;

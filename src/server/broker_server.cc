@@ -133,7 +133,7 @@ BrokerServer::Step BrokerServer::open_directories() {
     options.log_dirs = config_->log_dirs();
     options.node_id = config_->node_id();
     options.open_files_max = raise_open_files_limit();
-    options.num_recovery_threads_per_data_dir = config_->get_int("num.recovery.threads.per.data.dir");
+    options.num_recovery_threads_per_data_dir = DynamicConfig::recovery_threads(*config_);
     options.log_retention_check_interval_ms = config_->get_long("log.retention.check.interval.ms");
     options.log_flush_scheduler_interval_ms = config_->get_long("log.flush.scheduler.interval.ms");
     options.log_flush_offset_checkpoint_interval_ms = config_->get_int("log.flush.offset.checkpoint.interval.ms");

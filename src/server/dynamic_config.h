@@ -39,6 +39,8 @@ public:
                             const std::shared_ptr<const metadata::MetadataImage>& before,
                             const std::shared_ptr<const metadata::MetadataImage>& after) override;
 
+    // How many logs of a directory are loaded at a time.
+    static std::int32_t recovery_threads(const config::BrokerConfig& config);
     // The settings of the log cleaner.
     static storage::LogCleanerConfig log_cleaner_config(const config::BrokerConfig& config);
 

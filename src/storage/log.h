@@ -159,6 +159,13 @@ public:
     LiveLogs::Membership& membership();
     // Flushes, writes the producer snapshot, closes. Appends fail afterwards.
     Result<void> close(io::MayBlock);
+    // close() where the whole volume is made durable instead of file after file. Nothing may be appended after the
+    // first step. Between the steps comes a sync of the volume, the second one only where a name changed:
+    // name_for_close() gives whether it did. Only then is the log closed, and durable to its end; until then it is as
+    // after a crash. Errors: kafka_storage_error: the log must not count as closed.
+    Result<void> write_for_close(io::MayBlock);
+    Result<bool> name_for_close(io::MayBlock);
+    void end_close();
     // Gives the folder another name, as deletion does: no append, no flush any more; slices under way live on.
     Result<void> retire(io::MayBlock, const std::string& new_directory);
 
@@ -211,7 +218,7 @@ struct LogOpenOptions {
     bool clean_shutdown = false;  // .kafka_cleanshutdown was there: trust the files
     TimestampMs now{0};
     Uuid known_topic_id;   // what partition.metadata says, where it was read already
-    Uuid new_topic_id;     // for a log that is not there yet: its id; durable with the first flush
+    Uuid new_topic_id;     // of a log whose folder is not there yet, where known; durable with the first flush
     Disk* disk = nullptr;  // outlives the log; null: nothing is known of the disk, so appends are never held back
     std::int64_t transaction_timeout_max_ms = 900'000;
     std::int64_t producer_id_expiration_ms = 86'400'000;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <set>
+#include <shared_mutex>
 #include <string>
 
 #include "storage/checkpoint_file.h"
@@ -21,6 +22,7 @@ struct LogDirectory {
     std::string path;
     Uuid id{};
     std::unique_ptr<io::FileLock> lock;
+    std::unique_ptr<io::Volume> volume;  // since before anything was written; null: its sync tells not enough
     std::unique_ptr<Disk> disk;
     std::atomic<bool> offline{false};
     std::size_t log_count = 0;  // under LogManager's mutex
@@ -85,7 +87,13 @@ struct LogManager::Impl {
     std::function<void(const LogDirInfo&)> told_offline;
     std::set<TopicPartition> refused;  // their folders could not be loaded; nothing takes their place
 
-    std::mutex creation_mutex;  // one creation or deletion at a time
+    // Creations go side by side, but of one name one at a time; whatever else gives logs or folders a name is alone,
+    // and may ask for random numbers.
+    std::shared_mutex creation_mutex;
+    std::array<std::mutex, 64> name_mutexes;  // after it
+    std::mutex& name_mutex_of(const TopicPartition& name) {
+        return name_mutexes[std::hash<TopicPartition>{}(name) % name_mutexes.size()];
+    }
     bool stopped = false;
 
     LogEnvironment environment();
@@ -130,6 +138,12 @@ struct LogManager::Impl {
     void write_checkpoints(io::MayBlock, Checkpoint which);
     // Before a log is made anew under a name that the checkpoints know: they would speak of it after a crash.
     void forget_checkpoints(io::MayBlock, LogDirectory& directory, const TopicPartition& name);
+
+    // --- log_manager_stop.cc
+    std::size_t closing_threads() const;
+    // They give whether every log is closed, and durable to its end.
+    bool close_each(io::MayBlock, const std::vector<Entry>& entries);
+    bool close_together(io::MayBlock, LogDirectory& directory, const std::vector<Entry>& entries);
     void close_directory(io::MayBlock, LogDirectory& directory, std::int64_t broker_epoch);
 
     // --- log_manager_periodic.cc

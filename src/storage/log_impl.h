@@ -80,6 +80,7 @@ struct Log::Impl {
     std::atomic<bool> may_have_aborted{false};
     mutable std::atomic<bool> wrong_index_found{false};  // some segment's indexes_are_wrong
     bool topic_id_is_unsynced = false;                   // under the flush lock: partition.metadata is new
+    bool epochs_are_beside = false;                      // under the flush lock: in a file that waits for its name
     std::atomic<bool> offline{false};
     bool writes_fail = false;  // under the append lock: the last write failed and was taken back
     std::atomic<bool> closed{false};
@@ -181,7 +182,11 @@ struct Log::Impl {
     Result<void> mend_snapshot(Offset offset);
     Result<void> write_snapshot_file(Offset offset, std::string_view bytes);
     Result<void> sync_snapshot(io::MayBlock, Offset offset);
-    Result<void> leave_snapshot(io::MayBlock);  // at a clean stop
+
+    // --- log_close.cc
+    Result<void> leave_snapshot(io::MayBlock, bool sync);  // at a clean stop
+    Result<void> write_epochs_beside();                    // under the flush lock
+    void let_go_of_files();
 
     // --- log_retention.cc; the same
     // How many of the oldest segments retention takes now.

@@ -351,6 +351,7 @@ Result<void> LogLoader::start_new() {
 
 Result<void> LogLoader::load() {
     log_.folder_is_dirty = true;
+    if (!log_.options.new_topic_id.is_zero()) return start_new();
     const auto listed = list();
     if (!listed && listed.error().os_errno == ENOENT) return start_new();
     ODR_CHECK(listed);

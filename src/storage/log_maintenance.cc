@@ -286,20 +286,6 @@ Result<void> Log::Impl::write_snapshot_file(Offset offset, std::string_view byte
     return {};
 }
 
-// The next start has producers from snapshots alone when the stop was clean. Producers may be known though no record is
-// left, where records were deleted or truncated.
-Result<void> Log::Impl::leave_snapshot(io::MayBlock may_block) {
-    bool has_producers = false;
-    {
-        std::lock_guard append{append_mutex};
-        has_producers = producers.size() != 0;
-    }
-    if (end() <= Offset{log_start_offset.load()} && !has_producers && snapshots.empty()) return {};
-    if (!snapshots.contains(end())) ODR_CHECK(write_snapshot(end()));
-    // A start after a power loss that finds none takes it that there are no producers.
-    return has_producers ? sync_snapshot(may_block, end()) : Result<void>{};
-}
-
 Result<void> Log::Impl::sync_snapshot(io::MayBlock may_block, Offset offset) {
     ODR_TRY(file,
             environment.files->open(path_of(segment_file_name(offset, kSnapshotSuffix)), io::OpenMode::read_write));
@@ -473,52 +459,6 @@ Result<void> Log::Impl::close_active(io::MayBlock may_block, const SegmentPtr& a
     active_segment->txn_index.shrink();
     tail.clear();
     environment.open_files->drop_segment(active_segment->id);
-    return {};
-}
-
-Result<void> Log::close(io::MayBlock may_block) {
-    Impl& log = *impl_;
-    if (log.closed) return {};
-    if (log.offline) return fail(ErrorCode::kafka_storage_error, "the log is offline");
-    {
-        std::lock_guard maintenance{log.maintenance_mutex};
-        log.freeze();
-    }
-    ODR_CHECK(flush(may_block));
-    std::lock_guard maintenance{log.maintenance_mutex};
-    if (log.closed.exchange(true)) return {};
-    const std::shared_ptr<LogSegment> active = log.active();
-    {
-        std::lock_guard state{log.state_mutex};
-        if (active->file) active->index_max_timestamp();
-    }
-    if (active->indexes_doubtful) ODR_CHECK(log.rebuild_indexes(may_block, active, false));
-    ODR_CHECK(log.write_index_blocks(active, true, may_block));
-    bool epochs_changed = false;
-    {
-        std::lock_guard state{log.state_mutex};
-        epochs_changed = log.epochs.dirty_below(log.end());
-    }
-    if (epochs_changed) ODR_CHECK(log.write_epochs(may_block));
-    ODR_CHECK(log.leave_snapshot(may_block));
-    std::lock_guard state{log.state_mutex};
-    active->file = nullptr;
-    log.tail.clear();
-    for (const auto& segment : log.segments) log.environment.open_files->drop_segment(segment->id);
-    return {};
-}
-
-Result<void> Log::retire(io::MayBlock, const std::string& new_directory) {
-    Impl& log = *impl_;
-    std::lock_guard maintenance{log.maintenance_mutex};
-    log.freeze();
-    log.closed = true;
-    ODR_CHECK(log.environment.files->rename(directory(), new_directory));
-    std::lock_guard state{log.state_mutex};
-    log.options.directory = new_directory;
-    log.active()->file = nullptr;
-    log.tail.clear();
-    for (const auto& segment : log.segments) log.environment.open_files->drop_segment(segment->id);
     return {};
 }
 

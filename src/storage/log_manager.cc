@@ -9,14 +9,8 @@
 #include "base/log.h"
 #include "storage/disk_failure.h"
 #include "storage/log_directory.h"
-#include "storage/parallel_for.h"
 
 namespace odr::storage {
-namespace {
-
-constexpr std::size_t kClosingThreads = 8;
-
-}  // namespace
 
 LogManager::LogManager(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 LogManager::~LogManager() = default;
@@ -98,7 +92,8 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
                                                        std::shared_ptr<const config::LogConfig> config,
                                                        std::optional<Uuid> directory_id) {
     Impl& manager = *impl_;
-    std::lock_guard creating{manager.creation_mutex};
+    const std::shared_lock creating{manager.creation_mutex};
+    const std::lock_guard alone{manager.name_mutex_of(topic_partition)};
     if (auto existing = get(topic_partition)) {
         if (!topic_id.is_zero()) ODR_CHECK(existing->assign_topic_id(may_block, topic_id));
         return existing;
@@ -110,6 +105,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
             return fail(ErrorCode::kafka_storage_error, "the folder of the log could not be loaded at start");
         }
         chosen = manager.choose_directory(topic_partition, directory_id);
+        if (chosen != nullptr) ++chosen->log_count;
     }
     if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory may take the log");
     const std::string folder = chosen->path_of(topic_partition.to_string());
@@ -122,16 +118,20 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
         manager.cleaner_checkpoints.remove(may_block, chosen->path, topic_partition);
     }
     auto made = open_log(may_block, manager.environment(), std::move(options));
-    if (!made) {
-        if (!is_passing_failure(made.error())) manager.environment().on_disk_failure(chosen->path, made.error());
-        return fail(made.error());
+    if (!made && !is_passing_failure(made.error())) {
+        manager.environment().on_disk_failure(chosen->path, made.error());
     }
-    if (!topic_id.is_zero()) ODR_CHECK((*made)->assign_topic_id(may_block, topic_id));
+    if (made && !topic_id.is_zero()) {
+        if (const auto kept = (*made)->assign_topic_id(may_block, topic_id); !kept) made = fail(kept.error());
+    }
     std::lock_guard guard{manager.mutex};
+    if (!made) {
+        --chosen->log_count;
+        return made;
+    }
     chosen->note_all_stale();
     manager.preferred.erase(topic_partition);
     manager.logs[topic_partition] = {*made, chosen};
-    ++chosen->log_count;
     return *made;
 }
 
@@ -363,38 +363,6 @@ void LogManager::set_delete_delay(std::int64_t ms) { impl_->remover.set_log_dela
 
 std::size_t LogManager::remove_deleted_files(io::MayBlock may_block, TimestampMs now) {
     return impl_->remover.run_once(may_block, now);
-}
-
-void LogManager::Impl::close_directory(io::MayBlock may_block, LogDirectory& directory, std::int64_t broker_epoch) {
-    std::atomic<bool> clean{directory.loaded && !directory.offline};
-    const std::vector<Entry> entries = entries_in(directory);
-    // They wait for the disk, which serves many that wait at once.
-    const auto threads = std::max<std::size_t>(kClosingThreads, static_cast<std::size_t>(recovery_threads));
-    parallel_for(entries.size(), threads, [&](std::size_t i) {
-        const auto closed = entries[i].log->close(may_block);
-        if (closed) return;
-        clean = false;
-        log::error("{}: closing failed: {}", entries[i].log->topic_partition().to_string(), closed.error().what);
-    });
-    if (directory.offline) return;
-    for (const auto which : {Checkpoint::recovery_points, Checkpoint::log_start_offsets, Checkpoint::high_watermarks}) {
-        (void)write_checkpoint(may_block, directory, which);
-    }
-    if (!clean || directory.offline) return;
-    const std::string text = encode_clean_shutdown(broker_epoch);
-    const auto written = files.replace_file(may_block, directory.path_of(kCleanShutdown), as_bytes(text));
-    if (!written) log::warn("cannot write {}/{}", directory.path, kCleanShutdown);
-}
-
-void LogManager::stop(io::MayBlock may_block, std::int64_t broker_epoch) {
-    Impl& manager = *impl_;
-    if (std::exchange(manager.stopped, true)) return;
-    manager.end_periodic_work();
-    parallel_for(manager.directories.size(), manager.directories.size(), [&](std::size_t i) {
-        LogDirectory& directory = *manager.directories[i];
-        manager.close_directory(may_block, directory, broker_epoch);
-        directory.lock.reset();
-    });
 }
 
 }  // namespace odr::storage

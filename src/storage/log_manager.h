@@ -22,7 +22,7 @@ struct LogManagerConfig {
     std::vector<std::string> log_dirs;
     BrokerId node_id{0};
     std::string cluster_id;  // empty: take it from meta.properties
-    std::int32_t num_recovery_threads_per_data_dir = 2;
+    std::int32_t num_recovery_threads_per_data_dir = 16;
     std::int64_t log_retention_check_interval_ms = 300'000;
     std::int64_t log_flush_scheduler_interval_ms = config::LogConfig::kUnlimited;
     std::int64_t log_flush_offset_checkpoint_interval_ms = 60'000;
@@ -33,6 +33,8 @@ struct LogManagerConfig {
     std::int64_t producer_id_expiration_ms = 86'400'000;
     std::int64_t idle_release_ms = 60'000;  // files of logs idle for longer are closed
     std::size_t open_files_max = 16'384;    // of the process: logs hold three quarters of them at most
+    // At a stop so many unflushed logs of a directory make one sync of its whole volume cheaper than one for each.
+    std::size_t volume_sync_from = 256;
 };
 
 struct LogDirInfo {

@@ -100,6 +100,7 @@ Result<void> LogManager::Impl::open_directory(io::MayBlock may_block, LogDirecto
         return fail(lock.error());
     }
     directory.lock = std::move(*lock);
+    if (auto volume = files.open_volume(directory.path)) directory.volume = std::move(*volume);
     ODR_TRY(found, check_meta_properties(directory, reason));
     MetaProperties wanted = found;
     wanted.version = 1;
@@ -255,6 +256,10 @@ void LogManager::Impl::load_directory(io::MayBlock may_block, LogDirectory& dire
                 log::warn("{}/{} is not the folder of a partition; leaving it alone", directory.path, entry.name);
                 break;
         }
+    }
+    {
+        std::lock_guard guard{mutex};
+        logs.reserve(logs.size() + wanted.size());
     }
     load_all(may_block, directory, wanted, config_of, is_stray);
     directory.loaded = !directory.offline;

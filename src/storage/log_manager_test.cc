@@ -135,6 +135,25 @@ TEST_F(LogManagerTest, NewLogsGoToTheDirectoryWithTheFewest) {
     EXPECT_EQ(manager->logs_in("/b").size(), 2U);
 }
 
+TEST_F(LogManagerTest, CreationsOfDifferentNamesGoSideBySideAndThoseOfOneNameMakeOneLog) {
+    constexpr int kThreads = 4;
+    constexpr int kNames = 100;
+    const auto manager = open({"/a", "/b"});
+    load(*manager);
+    std::vector<std::vector<std::shared_ptr<Log>>> made(kThreads);
+    {
+        std::vector<std::jthread> threads;
+        for (auto& mine : made) {
+            threads.emplace_back([&] {
+                for (int i = 0; i < kNames; ++i) mine.push_back(create(*manager, "orders", i));
+            });
+        }
+    }
+    for (const auto& mine : made) EXPECT_EQ(mine, made.front());
+    EXPECT_EQ(manager->logs_in("/a").size(), std::size_t{kNames / 2});
+    EXPECT_EQ(manager->logs_in("/b").size(), std::size_t{kNames / 2});
+}
+
 TEST_F(LogManagerTest, ACleanStopLeavesCheckpointsAndTheNextStartTrustsThem) {
     auto manager = open({"/a"});
     load(*manager);

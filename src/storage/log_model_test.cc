@@ -33,15 +33,19 @@ config::LogConfig small_segments() {
 }
 
 enum class Writers { plain, with_producers };
+enum class Stops { of_one_log, of_the_volume };
 
 class Model {
 public:
-    Model(std::uint64_t seed, Writers writers)
-        : has_producers_{writers == Writers::with_producers}, random_{seed}, fixture_{small_segments()} {}
+    Model(std::uint64_t seed, Writers writers, Stops stops)
+        : has_producers_{writers == Writers::with_producers},
+          stops_volume_{stops == Stops::of_the_volume},
+          random_{seed},
+          fixture_{small_segments()} {}
 
     void run() {
         for (int step = 0; step < kSteps && !::testing::Test::HasFatalFailure(); ++step) {
-            switch (random_.next() % 16) {
+            switch (random_.next() % (stops_volume_ ? 18 : 16)) {
                 case 0:
                     truncate();
                     break;
@@ -68,6 +72,10 @@ public:
                     break;
                 case 8:
                     ASSERT_TRUE(fixture_.log->delete_old_segments(kMayBlock, fixture_.now));
+                    break;
+                case 16:
+                case 17:
+                    lose_power_in_stop();
                     break;
                 default:
                     append();
@@ -206,10 +214,23 @@ private:
         if (pick(2) == 0) fixture_.checkpoint();
     }
     void restart_cleanly() {
-        fixture_.restart_cleanly();
+        if (stops_volume_) {
+            const auto closed = fixture_.close_with_volume();
+            ASSERT_TRUE(closed.has_value()) << closed.error().what;
+            fixture_.checkpoint();
+            fixture_.files.crash(random_.next());
+            fixture_.open(true);
+        } else {
+            fixture_.restart_cleanly();
+        }
         flushed_ = end_;
         ASSERT_EQ(fixture_.log->log_end_offset(), end_);
         fixture_.log->set_high_watermark(end_);
+    }
+    void lose_power_in_stop() {
+        fixture_.files.fail_after(pick(14));
+        (void)fixture_.close_with_volume();
+        crash();
     }
     void crash() {
         fixture_.files.crash(random_.next());
@@ -307,6 +328,7 @@ private:
     }
 
     const bool has_producers_;
+    const bool stops_volume_;
     SeededRandom random_;
     LogFixture fixture_;
     std::deque<ModelBatch> batches_;
@@ -318,11 +340,11 @@ private:
 // Found by longer runs: a roll fails on a full disk, and a power loss brings the segment back that it had removed.
 constexpr std::uint64_t kRareSeed = 123'549;
 
-void run_seeds(Writers writers) {
+void run_seeds(Writers writers, Stops stops = Stops::of_one_log) {
     for (std::uint64_t n = 0; n <= kSeeds; ++n) {
         const std::uint64_t seed = n == 0 ? kRareSeed : n;
         SCOPED_TRACE(testing::Message() << "seed " << seed);
-        Model{seed, writers}.run();
+        Model{seed, writers, stops}.run();
         if (::testing::Test::HasFatalFailure()) break;
     }
 }
@@ -330,6 +352,11 @@ void run_seeds(Writers writers) {
 TEST(LogModelTest, NothingFlushedIsLostAndNothingReadWasNotWrittenWhateverTheSeed) { run_seeds(Writers::plain); }
 
 TEST(LogModelTest, ProducersAndTransactionsAreWhatTheBatchesSayWhateverTheSeed) { run_seeds(Writers::with_producers); }
+
+TEST(LogModelTest, AStopThatSyncsTheVolumeLosesNothingWhereverThePowerGoes) {
+    run_seeds(Writers::plain, Stops::of_the_volume);
+    run_seeds(Writers::with_producers, Stops::of_the_volume);
+}
 
 }  // namespace
 }  // namespace odr::storage::test

@@ -95,6 +95,16 @@ public:
         checkpoint();
         open(true);
     }
+    // As the manager closes the logs of a directory together.
+    Result<void> close_with_volume() {
+        ODR_TRY(volume, files.open_volume("/logs"));
+        ODR_CHECK(log->write_for_close(kMayBlock));
+        ODR_CHECK(volume->sync(kMayBlock));
+        ODR_TRY(named, log->name_for_close(kMayBlock));
+        if (named) ODR_CHECK(volume->sync(kMayBlock));
+        log->end_close();
+        return {};
+    }
 
     AppendSummary append_all(std::vector<std::vector<std::uint8_t>>& batches, std::vector<Result<AppendInfo>>* results,
                              LeaderEpoch epoch = LeaderEpoch{0}, AppendOrigin origin = AppendOrigin::client) {

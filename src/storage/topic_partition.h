@@ -44,7 +44,8 @@ std::string marked_folder_name(const TopicPartition& topic_partition, const Uuid
 
 template <>
 struct std::hash<odr::storage::TopicPartition> {
-    std::size_t operator()(const odr::storage::TopicPartition& value) const noexcept {
+    // Not noexcept, so that a table keeps each entry's hash: comparing and growing then read no names.
+    std::size_t operator()(const odr::storage::TopicPartition& value) const {
         return std::hash<std::string>{}(value.topic) * 31 + std::hash<odr::PartitionIndex>{}(value.partition);
     }
 };
