@@ -284,6 +284,27 @@ TEST(RecompressionTest, EveryPairOfCodecsKeepsRecordsHeadersTimesAndProducerFiel
     }
 }
 
+TEST(RecompressionTest, AFlippedBitIsRefusedBeforeTheBatchIsUnpackedAndNeverGetsANewCrc) {
+    constexpr std::size_t kFirstCovered = 21, kAfterAttributes = 23;
+    for (const char* from : {"none", "gzip", "snappy", "lz4", "zstd"}) {
+        const Bytes sound = test::testdata("batch_" + std::string{from} + ".bin");
+        for (const CompressionType to : test::kAllTypes) {
+            for (std::size_t at = kFirstCovered; at < sound.size(); at += 1 + sound.size() / 200) {
+                Bytes bytes = sound;
+                bytes[at] ^= static_cast<std::uint8_t>(1U << (at % 8));
+                const Bytes given = bytes;
+                const auto result = validate_produced(bytes, {.compression = Compression::of(to)}, kNow);
+                ASSERT_FALSE(result) << from << " at " << at;
+                // A codec that does not exist is refused as such.
+                if (at >= kAfterAttributes) {
+                    EXPECT_EQ(result.error().code, ErrorCode::corrupt_message) << from << " at " << at;
+                }
+                EXPECT_EQ(bytes, given);
+            }
+        }
+    }
+}
+
 TEST(RecompressionTest, UncompressedIsByteForByteWhatKafkaWroteUncompressed) {
     Bytes bytes = test::testdata("batch_zstd.bin");
     const auto result = validate_produced(bytes, {.compression = Compression{}}, kNow);
