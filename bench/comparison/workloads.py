@@ -136,7 +136,7 @@ ALL = (
             size={"--bytes": size},
         )
         for name, what, max_bytes, size in (
-            ("fetch-1m", "1 MiB", 1 << 20, 10 * GB),
+            ("fetch-1m", "1 MiB", 1 << 20, 20 * GB),
             ("fetch-64k", "65 KiB, a batch each", 65 << 10, 3 * GB),
         )
     ),
