@@ -120,9 +120,32 @@ public:
     int native_handle() const override { return fd_; }
 
 private:
+    bool has_arrived(FilePos pos, FilePos length) const;
+    bool is_on_its_way(FilePos pos) const;
+    bool comes_without_waiting(FilePos pos) const;
+
     int fd_;
     std::atomic<int> write_back_errno_{0};  // of a write-back that failed, until a sync tells
 };
+
+// Pages that the kernel is reading count as cached too, and whoever sends them waits for the disk. What is read ahead
+// comes in pieces of 128 KiB and more, so a byte of every piece tells.
+bool RealFile::has_arrived(FilePos pos, FilePos length) const {
+    constexpr FilePos kPiece = FilePos{128} << 10;
+    const FilePos last = pos + length - 1;
+    for (FilePos at = pos; at < last; at += kPiece) {
+        if (is_on_its_way(at)) return false;
+    }
+    return !is_on_its_way(last);
+}
+
+bool RealFile::is_on_its_way(FilePos pos) const { return !comes_without_waiting(pos) && errno == EAGAIN; }
+
+bool RealFile::comes_without_waiting(FilePos pos) const {
+    std::uint8_t byte = 0;
+    iovec vector{&byte, 1};
+    return ::preadv2(fd_, &vector, 1, static_cast<off_t>(pos), RWF_NOWAIT) == 1;
+}
 
 bool RealFile::resident(FilePos pos, FilePos length) const {
     if (length == 0) return true;
@@ -131,13 +154,12 @@ bool RealFile::resident(FilePos pos, FilePos length) const {
     const FilePos last = (pos + length - 1) / kPage;
     CachestatRange range{first * kPage, (last - first + 1) * kPage};
     Cachestat answer{};
-    if (::syscall(kCachestatCall, fd_, &range, &answer, 0) == 0) return answer.cached >= last - first + 1;
+    if (::syscall(kCachestatCall, fd_, &range, &answer, 0) == 0) {
+        return answer.cached >= last - first + 1 && has_arrived(pos, length);
+    }
     // Older kernels: a byte from each page that must come without waiting.
     for (FilePos page = first; page <= last; ++page) {
-        std::uint8_t byte = 0;
-        iovec vector{&byte, 1};
-        const off_t at = static_cast<off_t>(page == first ? pos : page * kPage);
-        if (::preadv2(fd_, &vector, 1, at, RWF_NOWAIT) != 1) return false;
+        if (!comes_without_waiting(page == first ? pos : page * kPage)) return false;
     }
     return true;
 }

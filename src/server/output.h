@@ -47,7 +47,7 @@ public:
     void release();
 
 private:
-    static constexpr std::size_t kBytesPerTurn = std::size_t{4} << 20;
+    static constexpr std::size_t kBytesPerTurn = std::size_t{512} << 10;  // 0.1 ms
     static constexpr std::size_t kKeptCapacity = 4096;
     static constexpr std::size_t kSentBytesMax = std::size_t{64} << 10;  // what was sent is held no longer than this
     struct Slice {
