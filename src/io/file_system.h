@@ -46,7 +46,7 @@ public:
     // Waits until what start_write_back() began in this range is on the disk. Promises nothing of durability: that is
     // sync()'s, whose next call tells of a failure here.
     virtual void wait_written_back(MayBlock, FilePos pos, FilePos length) = 0;
-    // Whether every page of the range has come to the page cache, as the kernel says. False also when it cannot be told.
+    // Whether every page of the range has come to the page cache, as the kernel says. False also when it cannot tell.
     virtual bool resident(FilePos pos, FilePos length) const = 0;
     // Brings the range into the page cache.
     virtual Result<void> read_ahead(MayBlock, FilePos pos, FilePos length) const = 0;

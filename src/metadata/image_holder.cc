@@ -33,6 +33,7 @@ MetadataChanges whole_image_changes(const MetadataImage& image) {
 }
 
 void ImageHolder::add_publisher(MetadataPublisher& publisher) {
+    const std::lock_guard publishing{publishing_};
     const std::shared_ptr<const MetadataImage> image = current();
     publishers_.push_back(&publisher);
     if (image->offset().raw() >= 0)
@@ -40,6 +41,7 @@ void ImageHolder::add_publisher(MetadataPublisher& publisher) {
 }
 
 void ImageHolder::publish(const MetadataChanges& changes, std::shared_ptr<const MetadataImage> next) {
+    const std::lock_guard publishing{publishing_};
     std::shared_ptr<const MetadataImage> before;
     {
         const std::lock_guard guard{mutex_};
@@ -49,7 +51,19 @@ void ImageHolder::publish(const MetadataChanges& changes, std::shared_ptr<const 
     for (MetadataPublisher* publisher : publishers_) publisher->on_metadata_update(changes, before, next);
 }
 
+void ImageHolder::republish(const Uuid& topic_id) {
+    const std::lock_guard publishing{publishing_};
+    const std::shared_ptr<const MetadataImage> image = current();
+    const TopicImage* const topic = image->topics().find(topic_id);
+    if (topic == nullptr) return;
+    MetadataChanges changes;
+    changes.changed_topics.insert(topic_id);
+    changes.configs.insert({ConfigResourceType::topic, topic->name});
+    for (MetadataPublisher* publisher : publishers_) publisher->on_metadata_update(changes, image, image);
+}
+
 void ImageHolder::announce_controller(BrokerId leader, LeaderEpoch epoch) {
+    const std::lock_guard publishing{publishing_};
     for (MetadataPublisher* publisher : publishers_) publisher->on_controller_change(leader, epoch);
 }
 

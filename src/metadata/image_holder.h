@@ -14,9 +14,8 @@ namespace odr::metadata {
 
 // Told of each new image, with what changed since the one before. Kafka: MetadataPublisher.
 //
-// Threads: called on the loader's thread, one image after the other, after ImageHolder::current() gives it. What must
-// run
-//          on a reactor is posted there by the publisher.
+// Threads: called on the loader's thread, or that of republish(), one image after the other, after
+//          ImageHolder::current() gives it. What must run on a reactor is posted there by the publisher.
 class MetadataPublisher {
 public:
     virtual ~MetadataPublisher() = default;
@@ -32,7 +31,8 @@ MetadataChanges whole_image_changes(const MetadataImage& image);
 // The newest image.
 //
 // Owner:   the server, longer than its caches. Publishers outlive it.
-// Threads: any for current() and version(); publish() and add_publisher() by the loader's thread or before it runs.
+// Threads: any for current(), version() and republish(); publish() and add_publisher() by the loader's thread or before
+//          it runs.
 class ImageHolder {
 public:
     ImageHolder() : current_{MetadataImage::empty()} {}
@@ -47,9 +47,12 @@ public:
     // `publisher` is called with the whole current image as its first update, if there is one.
     void add_publisher(MetadataPublisher& publisher);
     void publish(const MetadataChanges& changes, std::shared_ptr<const MetadataImage> next);
+    // Tells of a topic of the current image again: something that publishers go by has changed beside the metadata.
+    void republish(const Uuid& topic_id);
     void announce_controller(BrokerId leader, LeaderEpoch epoch);
 
 private:
+    std::mutex publishing_;  // whoever calls publishers; before mutex_
     mutable std::mutex mutex_;
     std::shared_ptr<const MetadataImage> current_;
     std::atomic<std::uint64_t> version_{0};

@@ -166,7 +166,8 @@ BrokerServer::Step BrokerServer::open_directories() {
     services_.log_directories = log_directories_.get();
     dynamic_config_ = std::make_unique<DynamicConfig>(config_, services_);
     services_.dynamic_config = dynamic_config_.get();
-    local_partitions_ = std::make_unique<LocalPartitions>(*replicas_, *dynamic_config_, pool_, config_->node_id());
+    local_partitions_ = std::make_unique<LocalPartitions>(*replicas_, *dynamic_config_, pool_, config_->node_id(),
+                                                          [this](const Uuid& id) { images_.republish(id); });
     return {};
 }
 
@@ -441,6 +442,7 @@ void BrokerServer::stop() {
     if (log_directories_ != nullptr) log_directories_->stop();
     if (sockets_ != nullptr) sockets_->stop_accepting();
     if (controller_ != nullptr && broker_epoch_ >= 0) leave_cluster();
+    if (local_partitions_ != nullptr) local_partitions_->stop();
     if (is_serving_) groups_->stop();
     if (replicas_ != nullptr) replicas_->close_all();
     if (sockets_ != nullptr) sockets_->stop();

@@ -70,19 +70,32 @@ void CleanerCheckpoints::move(io::MayBlock may_block, const std::string& from_di
 
 void CleanerCheckpoints::change(io::MayBlock may_block, const std::string& log_dir,
                                 const std::function<bool(OffsetCheckpoint&)>& how) {
-    Result<void> written;
     {
         const std::lock_guard guard{mutex_};
         const auto directory = by_directory_.find(log_dir);
         if (directory == by_directory_.end() || !how(directory->second)) return;
-        written = write(may_block, log_dir);
     }
-    tell_of_failure(log_dir, written);
+    tell_of_failure(log_dir, write(may_block, log_dir));
 }
 
 Result<void> CleanerCheckpoints::write(io::MayBlock may_block, const std::string& log_dir) {
-    const std::string text = encode_offset_checkpoint(by_directory_[log_dir]);
+    std::shared_ptr<std::mutex> writing;
+    {
+        const std::lock_guard guard{mutex_};
+        auto& known = writing_[log_dir];
+        if (known == nullptr) known = std::make_shared<std::mutex>();
+        writing = known;
+    }
+    const std::lock_guard alone{*writing};
+    std::string text;
+    {
+        const std::lock_guard guard{mutex_};
+        const auto directory = by_directory_.find(log_dir);
+        if (directory == by_directory_.end()) return {};
+        text = encode_offset_checkpoint(directory->second);
+    }
     auto written = files_.replace_file(may_block, log_dir + "/" + kCleanerOffsetCheckpoint, as_bytes(text));
+    const std::lock_guard guard{mutex_};
     if (written) {
         owed_.erase(log_dir);
     } else {

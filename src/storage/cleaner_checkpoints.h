@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -14,8 +15,9 @@ namespace odr::storage {
 
 // Below which offset each compacted log is clean: cleaner-offset-checkpoint, one file in each log directory.
 //
-// Owner:   LogManager, whether or not a cleaner runs. Threads: any; one lock, held over the writing of a file.
-// Errors:  a file that cannot be read counts as empty, which makes the logs wholly dirty; one that cannot be written is
+// Owner:   LogManager, whether or not a cleaner runs. Threads: any; one writes a directory's file at a time, and waits
+// for no other disk. Errors:  a file that cannot be read counts as empty, which makes the logs wholly dirty; one that
+// cannot be written is
 //          told to `on_failure`, and the offset is kept in memory until write_what_is_owed() succeeds.
 // Kafka:   the checkpoints of LogCleanerManager.
 class CleanerCheckpoints {
@@ -46,14 +48,15 @@ public:
 private:
     // Writes the file when `how` says that something changed.
     void change(io::MayBlock, const std::string& log_dir, const std::function<bool(OffsetCheckpoint&)>& how);
-    Result<void> write(io::MayBlock, const std::string& log_dir);  // under the lock
+    Result<void> write(io::MayBlock, const std::string& log_dir);
     void tell_of_failure(const std::string& log_dir, const Result<void>& written) const;
 
     io::FileSystem& files_;
     const OnFailure on_failure_;
-    mutable std::mutex mutex_;
+    mutable std::mutex mutex_;  // short: what follows
     std::map<std::string, OffsetCheckpoint> by_directory_;
-    std::set<std::string> owed_;  // directories whose file is older than what is here
+    std::map<std::string, std::shared_ptr<std::mutex>> writing_;  // before mutex_: whoever writes the directory's file
+    std::set<std::string> owed_;                                  // directories whose file is older than what is here
 };
 
 }  // namespace odr::storage

@@ -85,11 +85,13 @@ struct LogManager::Impl {
     std::vector<std::string> cordoned;                          // paths, or "*"
     std::vector<FoundFuture> found_futures;                     // at start, until all logs are loaded
     std::function<void(const LogDirInfo&)> told_offline;
+    std::unordered_map<TopicPartition, LogDirectory*> placed;  // by place(), until they are made
     std::set<TopicPartition> refused;  // their folders could not be loaded; nothing takes their place
 
-    // Creations go side by side, but of one name one at a time; whatever else gives logs or folders a name is alone,
-    // and may ask for random numbers.
+    // Creations and deletions go side by side, so that none waits for another's disk, but of one name one at a time;
+    // whatever else gives logs or folders a name is alone, and may ask for random numbers.
     std::shared_mutex creation_mutex;
+    std::mutex random_mutex;                  // for those that are not alone; short
     std::array<std::mutex, 64> name_mutexes;  // after it
     std::mutex& name_mutex_of(const TopicPartition& name) {
         return name_mutexes[std::hash<TopicPartition>{}(name) % name_mutexes.size()];
@@ -119,6 +121,7 @@ struct LogManager::Impl {
 
     // --- log_moves.cc
     LogDirectory* choose_directory(const TopicPartition& name, const std::optional<Uuid>& directory_id) const;  // mutex
+    LogDirectory* take_place(const TopicPartition& name, const std::optional<Uuid>& directory_id);              // mutex
     bool is_cordoned(const std::string& path) const;                                                            // mutex
     void load_futures(io::MayBlock, const ConfigOf& config_of, const IsStray& is_stray);
     Result<void> load_future(io::MayBlock, const FoundFuture& found, const ConfigOf& config_of,

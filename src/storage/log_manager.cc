@@ -104,7 +104,7 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
         if (manager.refused.contains(topic_partition)) {
             return fail(ErrorCode::kafka_storage_error, "the folder of the log could not be loaded at start");
         }
-        chosen = manager.choose_directory(topic_partition, directory_id);
+        chosen = manager.take_place(topic_partition, directory_id);
         if (chosen != nullptr) ++chosen->log_count;
     }
     if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory may take the log");
@@ -137,8 +137,9 @@ Result<std::shared_ptr<Log>> LogManager::get_or_create(io::MayBlock may_block, c
 
 Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition& topic_partition) {
     Impl& manager = *impl_;
-    (void)drop_future(may_block, topic_partition);
-    std::lock_guard creating{manager.creation_mutex};
+    if (future_of(topic_partition) != nullptr) (void)drop_future(may_block, topic_partition);
+    const std::shared_lock creating{manager.creation_mutex};
+    const std::lock_guard alone{manager.name_mutex_of(topic_partition)};
     Impl::Entry entry{};
     {
         std::lock_guard guard{manager.mutex};
@@ -150,7 +151,11 @@ Result<void> LogManager::delete_log(io::MayBlock may_block, const TopicPartition
         manager.logs.erase(found);
         entry.directory->note_all_stale();
     }
-    const std::string name = marked_folder_name(topic_partition, manager.random.uuid(), "-delete");
+    const auto draw = [&] {
+        std::lock_guard guard{manager.random_mutex};
+        return manager.random.uuid();
+    };
+    const std::string name = marked_folder_name(topic_partition, draw(), "-delete");
     const std::string path = entry.log->parent_directory() + "/" + name;  // it may have moved this very moment
     ODR_CHECK(entry.log->retire(may_block, path));
     manager.cleaner_checkpoints.remove(may_block, entry.directory->path, topic_partition);

@@ -92,6 +92,9 @@ public:
     Result<std::shared_ptr<Log>> get_or_create(io::MayBlock, const TopicPartition& topic_partition,
                                                const Uuid& topic_id, std::shared_ptr<const config::LogConfig> config,
                                                std::optional<Uuid> directory_id = {});
+    // Chooses now where get_or_create() will put a log. Gives: the disk that making it waits for. Does not wait.
+    // Errors: kafka_storage_error, as get_or_create().
+    Result<Disk*> place(const TopicPartition& topic_partition, std::optional<Uuid> directory_id = {});
     // The folder is renamed at once and removed in the background. No error when there is none.
     Result<void> delete_log(io::MayBlock, const TopicPartition& topic_partition);
     Result<void> mark_stray(io::MayBlock, const TopicPartition& topic_partition);

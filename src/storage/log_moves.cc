@@ -39,6 +39,36 @@ LogDirectory* LogManager::Impl::choose_directory(const TopicPartition& name,
     return chosen;
 }
 
+// The log counts in the directory from here on, so that many that are placed before any is made spread.
+Result<Disk*> LogManager::place(const TopicPartition& topic_partition, std::optional<Uuid> directory_id) {
+    Impl& manager = *impl_;
+    std::lock_guard guard{manager.mutex};
+    if (const auto found = manager.logs.find(topic_partition); found != manager.logs.end()) {
+        return found->second.directory->disk.get();
+    }
+    if (manager.refused.contains(topic_partition)) {
+        return fail(ErrorCode::kafka_storage_error, "the folder of the log could not be loaded at start");
+    }
+    LogDirectory* const chosen = manager.take_place(topic_partition, directory_id);
+    if (chosen == nullptr) return fail(ErrorCode::kafka_storage_error, "no log directory may take the log");
+    manager.placed[topic_partition] = chosen;
+    ++chosen->log_count;
+    return chosen->disk.get();
+}
+
+// Where place() put the log, which does not count there any more; else where it would go now.
+LogDirectory* LogManager::Impl::take_place(const TopicPartition& name, const std::optional<Uuid>& directory_id) {
+    if (const auto found = placed.find(name); found != placed.end()) {
+        LogDirectory* const directory = found->second;
+        placed.erase(found);
+        if (!directory->offline) {
+            --directory->log_count;
+            return directory;
+        }
+    }
+    return choose_directory(name, directory_id);
+}
+
 void LogManager::set_cordoned(std::vector<std::string> log_dirs) {
     for (std::string& path : log_dirs) {
         if (path.size() > 1 && path.ends_with('/')) path.pop_back();  // as LogDirectory has it
@@ -80,6 +110,7 @@ std::vector<TopicPartition> LogManager::retire_offline_directory(const std::stri
             });
         }
         directory->log_count = 0;
+        std::erase_if(manager.placed, [&](const auto& item) { return item.second == directory; });
     }
     directory->lock.reset();
     manager.cleaner_checkpoints.forget(log_dir);  // it calls back under its lock, so not under ours
