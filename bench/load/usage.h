@@ -6,9 +6,9 @@
 
 namespace odr::bench {
 
-// What a process has used so far, as /proc tells. All zero where there is no such process.
+// What a process has used so far. All zero where there is no such process.
 struct Usage {
-    double cpu_s = 0;             // user and system, in steps of a tick (10 ms)
+    double cpu_s = 0;             // user and system
     std::int64_t rss_bytes = 0;   // resident, shared pages of mapped files included
     std::int64_t anon_bytes = 0;  // of them its own
 };
