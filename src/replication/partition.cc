@@ -12,6 +12,8 @@ namespace {
 
 // More than this goes into the log with more than one write, so that no turn takes too long.
 constexpr std::size_t kCommitBytesMax = std::size_t{8} << 20;
+// The kernel lets a large write sleep several times: what is held back is answered in smaller parts.
+constexpr std::size_t kHeldBackBytesMax = std::size_t{256} << 10;
 
 void refuse(QueuedAppend* first, const Error& error) {
     while (first != nullptr) {
@@ -72,10 +74,10 @@ void Partition::enqueue(QueuedAppend& append) {
         this);
 }
 
-// Needs: queue_mutex_ held, queue not empty.
-QueuedAppend* Partition::take_queued(storage::AppendDemand& demand) {
+// What one write takes: at least one batch. Needs: queue_mutex_ held, queue not empty.
+QueuedAppend* Partition::take_queued(storage::AppendDemand& demand, std::size_t bytes_max) {
     const auto segment_bytes = static_cast<std::size_t>(log_->config()->segment_bytes);
-    const std::size_t bytes_max = std::min(kCommitBytesMax, segment_bytes);
+    bytes_max = std::min(bytes_max, segment_bytes);
     QueuedAppend* const first = queue_first_;
     QueuedAppend* last = first;
     demand.add(first->pending.batch);
@@ -86,6 +88,16 @@ QueuedAppend* Partition::take_queued(storage::AppendDemand& demand) {
     queue_first_ = last->next;
     last->next = nullptr;
     return first;
+}
+
+// Needs: queue_mutex_ held.
+bool Partition::is_queue_small() const {
+    std::size_t bytes = 0;
+    for (const QueuedAppend* at = queue_first_; at != nullptr; at = at->next) {
+        bytes += at->pending.batch.size_in_bytes();
+        if (bytes > storage::Disk::kSmallCommitBytes) return false;
+    }
+    return true;
 }
 
 void Partition::put_back(QueuedAppend* first) {
@@ -101,18 +113,18 @@ void Partition::commit() {
     const std::shared_ptr<Partition> keep_alive = shared_from_this();
     do {
         if (must_hold_back()) return hold_back();
-    } while (commit_once());
+    } while (commit_once(kCommitBytesMax));
 }
 
 // One write. Gives: false when nothing is left for the caller to do.
-bool Partition::commit_once() {
+bool Partition::commit_once(std::size_t bytes_max) {
     QueuedAppend* first = nullptr;
     storage::AppendDemand demand;
     {
         std::lock_guard guard{queue_mutex_};
         if (committing_ || queue_first_ == nullptr) return false;
         committing_ = true;
-        first = take_queued(demand);
+        first = take_queued(demand, bytes_max);
     }
     const bool open = is_open();
     storage::AppendSummary summary;
@@ -150,19 +162,23 @@ bool Partition::must_hold_back() const {
 // One write on a thread that may wait for the disk, then again in the queue behind the disk's other partitions. Nobody
 // commits meanwhile: what arrives goes into the next write. Once the disk keeps up, reactors commit again.
 void Partition::hold_back() {
+    bool is_small = false;
     {
         std::lock_guard guard{queue_mutex_};
         if (committing_ || queue_first_ == nullptr) return;
         committing_ = true;
+        is_small = is_queue_small();
     }
     storage::Disk* const disk = log_->disk();
-    io::BlockingPool& pool = disk != nullptr ? disk->commits() : pool_;
-    pool.submit([self = shared_from_this()](io::MayBlock) {
+    io::BlockingPool& pool = disk == nullptr ? pool_ : is_small ? disk->small_commits() : disk->commits();
+    // What arrives until then is not for the threads of small writes, if it is more.
+    const std::size_t bytes_max = is_small ? storage::Disk::kSmallCommitBytes : kHeldBackBytesMax;
+    pool.submit([self = shared_from_this(), bytes_max](io::MayBlock) {
         {
             std::lock_guard guard{self->queue_mutex_};
             self->committing_ = false;
         }
-        if (self->commit_once()) self->commit();
+        if (self->commit_once(bytes_max)) self->commit();
     });
 }
 
@@ -201,7 +217,7 @@ void Partition::prepare_then_commit(const storage::AppendDemand& demand) {
                        prepared.error().what, prepared.error().os_errno);
             return refuse(refused, prepared.error());
         }
-        if (self->commit_once()) self->commit();
+        if (self->commit_once(kHeldBackBytesMax)) self->commit();  // the disk may hold back
     });
 }
 

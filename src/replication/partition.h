@@ -69,11 +69,12 @@ public:
 
 private:
     void commit();
-    bool commit_once();
+    bool commit_once(std::size_t bytes_max);
     bool must_hold_back() const;
     void hold_back();
     io::BlockingPool& waits() const;
-    QueuedAppend* take_queued(storage::AppendDemand& demand);
+    QueuedAppend* take_queued(storage::AppendDemand& demand, std::size_t bytes_max);
+    bool is_queue_small() const;
     void put_back(QueuedAppend* first);
     void prepare_then_commit(const storage::AppendDemand& demand);
     storage::AppendSummary append_to_log(const storage::AppendLock& lock, QueuedAppend* first);

@@ -30,7 +30,7 @@ TEST_F(SlowDiskTest, AWriteThatHadToWaitHoldsBackTheAppendsOfItsDirectoryUntilIt
     clock_.advance_ms(storage::Disk::kCalmNs / 1'000'000);
     Request& last = append(*slow_);
     eventually([&] { return last.offset >= 0 && !slow_->log().disk()->holds_back(); });
-    wait_for(slow_->log().disk()->commits());
+    wait_for(slow_->log().disk()->small_commits());
     EXPECT_EQ(files_.writes_by_reactors(), before) << "the write that finds it calm is the last that was held back";
     Request& inline_again = append(*slow_);
     eventually([&] { return inline_again.offset >= 0; });
@@ -44,10 +44,10 @@ TEST_F(SlowDiskTest, WhatArrivesDuringTheLastHeldBackWriteWaitsForNoThreadOfTheD
     std::atomic<bool> has_arrived{false};
     std::atomic<Request*> late{nullptr};
     const std::shared_future<void> end = others_end.get_future().share();
-    files_.on_write([&] {  // on a thread of commits(); what is under way until it returns is the write
+    files_.on_write([&] {  // on a thread of small_commits(); what is under way until it returns is the write
         if (late != nullptr) return;
         for (int thread = 0; thread < 4; ++thread) {
-            slow_->log().disk()->commits().submit([end](io::MayBlock) { end.wait(); });
+            slow_->log().disk()->small_commits().submit([end](io::MayBlock) { end.wait(); });
         }
         late = &append(*slow_);
         reactor_.post([&] {
@@ -127,6 +127,25 @@ TEST_F(SlowDiskTest, AllThatArrivesWhileOneWriteWaitsGoesIntoTheNextInOrder) {
     EXPECT_EQ(simulated_.counts().writes - before, 2u);
 }
 
+TEST_F(SlowDiskTest, MuchThatArrivesWhileOneWriteWaitsIsWrittenInPartsInOrder) {
+    write_slowly();
+    files_.shut("/slow");
+    append(*slow_);
+    reactor_.run_ready();
+    reactor_.run_ready();
+    files_.await_waiting(1);
+    const std::uint64_t before = simulated_.counts().writes;
+    std::vector<const Request*> later;
+    for (int i = 0; i < 20; ++i) {
+        later.push_back(&append(*slow_, std::string(60'000, 'x')));
+        reactor_.run_ready();
+    }
+    files_.open_gate();
+    eventually([&] { return all_answered(); });
+    for (std::size_t i = 0; i < later.size(); ++i) EXPECT_EQ(later[i]->offset, 3 + static_cast<std::int64_t>(i));
+    EXPECT_EQ(simulated_.counts().writes - before, 1u + 5u) << "four batches are 256 KiB at most";
+}
+
 TEST_F(SlowDiskTest, TheSyncsOfASlowDiskDoNotStandBeforeItsHeldBackAppends) {
     auto durable = std::make_shared<config::LogConfig>();
     durable->flush_messages = 1;
@@ -143,6 +162,50 @@ TEST_F(SlowDiskTest, TheSyncsOfASlowDiskDoNotStandBeforeItsHeldBackAppends) {
     eventually([&] { return all_answered(); });
 }
 
+TEST_F(SlowDiskTest, LargeWritesThatAreHeldBackHoldUpNoSmallOnesOfTheirDirectory) {
+    const std::string large(storage::Disk::kSmallCommitBytes, 'x');  // with its header it is more
+    std::vector<std::shared_ptr<Partition>> heavy;
+    for (int i = 0; i < 12; ++i) heavy.push_back(create("/slow", "heavy" + std::to_string(i)));
+    for (const auto& each : heavy) append(*each);
+    eventually([&] { return all_answered(); });
+    write_slowly();
+    files_.shut("/slow/heavy");
+    std::vector<const Request*> blocked;
+    for (const auto& each : heavy) blocked.push_back(&append(*each, large));
+    eventually([&] { return files_.waiting().size() == 4; });  // as many writes as the disk has threads for them
+    const std::size_t before = files_.writes_by_reactors();
+    for (int i = 0; i < 10; ++i) {
+        const Request& small = append(*slow_);
+        eventually([&] { return small.offset >= 0; });
+    }
+    EXPECT_EQ(files_.writes_by_reactors(), before);
+    EXPECT_TRUE(std::ranges::all_of(blocked, [](const Request* each) { return each->offset == -1; }));
+    files_.open_gate();
+    eventually([&] { return all_answered(); });
+}
+
+TEST_F(SlowDiskTest, WhatArrivesWhileASmallWriteWaitsForItsThreadIsNotWrittenThere) {
+    std::vector<std::shared_ptr<Partition>> others;
+    for (int i = 0; i < 4; ++i) others.push_back(create("/slow", "other" + std::to_string(i)));
+    for (const auto& each : others) append(*each);
+    eventually([&] { return all_answered(); });
+    write_slowly();
+    files_.shut("/slow/other");
+    for (const auto& each : others) append(*each);
+    eventually([&] { return files_.waiting().size() == 4; });  // no thread for small writes is left
+    const Request& small = append(*slow_);
+    while (reactor_.run_ready()) {
+    }
+    const Request& large = append(*slow_, std::string(storage::Disk::kSmallCommitBytes, 'x'));
+    while (reactor_.run_ready()) {
+    }
+    const std::uint64_t before = simulated_.counts().writes;
+    files_.open_gate();
+    eventually([&] { return all_answered(); });
+    EXPECT_EQ(simulated_.counts().writes - before, 4u + 2u);
+    EXPECT_EQ(small.offset + 1, large.offset);
+}
+
 TEST_F(SlowDiskTest, ReadersOfASlowDiskDelayNeitherOtherReadersNorItsAppends) {
     const storage::ReadRequest all{.from = Offset{0}, .bytes_max = 1000, .upper_bound = slow_->high_watermark()};
     simulated_.set_resident(false);
@@ -154,6 +217,7 @@ TEST_F(SlowDiskTest, ReadersOfASlowDiskDelayNeitherOtherReadersNorItsAppends) {
     wait_for(fast_->reads());
     wait_for(slow_->log().disk()->waits());
     wait_for(slow_->log().disk()->commits());
+    wait_for(slow_->log().disk()->small_commits());
     wait_for(pool_);
     files_.open_gate();
     wait_for(slow_->reads());

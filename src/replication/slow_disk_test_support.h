@@ -77,8 +77,8 @@ protected:
         append(*fast_);
         append(*slow_);
         eventually([&] { return all_answered(); });  // their segments are open
-        wait_for(fast_->log().disk()->commits());
-        wait_for(slow_->log().disk()->commits());
+        wait_for(fast_->log().disk()->small_commits());
+        wait_for(slow_->log().disk()->small_commits());
     }
     ~SlowDiskTest() override {
         files_.open_gate();
@@ -98,10 +98,10 @@ protected:
         EXPECT_TRUE(made.has_value());
         return *made;
     }
-    Request& append(Partition& partition) {
+    Request& append(Partition& partition, std::string_view value = "value") {
         Request& request = requests_.emplace_back();
         record::RecordBatchBuilder builder{{}};
-        builder.append(clock_.now(), std::nullopt, as_bytes(std::string_view{"value"}));
+        builder.append(clock_.now(), std::nullopt, as_bytes(value));
         request.bytes = *builder.build();
         reactor_.post([this, &partition, &request] {
             request.task = append_one(&partition, &request, &answered_);

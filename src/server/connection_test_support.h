@@ -242,6 +242,7 @@ protected:
             for (const auto& log : logs_->all_logs()) {
                 drain(log->disk()->waits(), 8);
                 drain(log->disk()->commits(), 4);
+                drain(log->disk()->small_commits(), 4);
                 drain(log->disk()->reads(), 8);
             }
             idle = turn() ? 0 : idle + 1;

@@ -97,6 +97,7 @@ void Disk::write_back_until_none_waits(io::MayBlock may_block) {
 void Disk::close() {
     write_back_.close();
     commits_.close();
+    small_commits_.close();
     waits_.close();
     reads_.close();
 }

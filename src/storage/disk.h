@@ -36,6 +36,8 @@ public:
     static constexpr io::FilePos kWriteBackBytes = io::FilePos{4} << 20;
     // So much is under way to the disk at once: enough to keep a fast one busy.
     static constexpr io::FilePos kInFlightBytes = io::FilePos{32} << 20;
+    // A write of at most so much that is held back is a small one. A producer's usual batch, 16 KiB, is not.
+    static constexpr std::size_t kSmallCommitBytes = std::size_t{8} << 10;
 
     // At most so many of its logs hold their active segment open.
     Disk(std::string path, const Clock& clock, std::size_t open_logs_max)
@@ -54,8 +56,10 @@ public:
     // Errors: the file's next sync() tells.
     void write_back(std::shared_ptr<io::File> file, io::FilePos position, io::FilePos length);
 
-    // For appends that are held back; syncs and reads never stand before them.
+    // For appends that are held back; syncs and reads never stand before them, and large writes not before small ones:
+    // the kernel makes the thread wait that has written much, and small writes never share it.
     io::BlockingPool& commits() { return commits_; }
+    io::BlockingPool& small_commits() { return small_commits_; }
     // For what else writes to this disk and waits: opening, rolling, syncs, the periodic work.
     io::BlockingPool& waits() { return waits_; }
     // For clients who read what is not in the page cache; however many there are, no append waits for them.
@@ -97,6 +101,7 @@ private:
     io::BlockingPool waits_{8};
     io::BlockingPool reads_{8};
     io::BlockingPool commits_{4};
+    io::BlockingPool small_commits_{4};
     io::BlockingPool write_back_{1};
 };
 
