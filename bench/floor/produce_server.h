@@ -14,7 +14,7 @@ struct FloorProduce {
     bool checks_crc = false;
     bool writes_each = true;  // one write for each batch; otherwise one for all that one recv brought
     bool syncs = false;       // one fdatasync for all that one epoll_wait brought, then the answers
-    std::int64_t file_bytes_max = std::int64_t{2} << 30;  // then it writes over the beginning
+    std::int64_t file_bytes_max = std::int64_t{32} << 30;  // then it writes over the beginning: not so soon, for pages new to the page cache cost more
 };
 
 // Serves on a free port of the loopback, which it prints as "port N", until it is killed.
