@@ -66,6 +66,7 @@ LogDirectories::~LogDirectories() { stop(); }
 void LogDirectories::start(controller::Controller& controller, BrokerEpoch epoch) {
     controller_ = &controller;
     epoch_ = epoch;
+    listener_->directories = this;
     watcher_ = std::thread{[this] { watch(); }};
     copier_ = std::thread{[this] { copy(); }};
 }
@@ -79,6 +80,8 @@ void LogDirectories::stop() {
     for (std::thread* each : {&watcher_, &copier_}) {
         if (each->joinable()) each->join();
     }
+    std::lock_guard guard{listener_->mutex};
+    listener_->directories = nullptr;
 }
 
 void LogDirectories::update(const config::BrokerConfig& config) {
@@ -147,17 +150,21 @@ void LogDirectories::tell(const Report& report) {
     request.offline_log_dirs.assign(report.offline.begin(), report.offline.end());
     request.cordoned_log_dirs.emplace(report.cordoned.begin(), report.cordoned.end());
     controller_->submit({.api_version = protocol::BrokerHeartbeatRequest::kMaxVersion}, std::move(request),
-                        [this, report](auto answer) {
+                        [listener = listener_, report](auto answer) {
                             const auto code =
                                 answer ? static_cast<ErrorCode>(answer->response.error_code) : answer.error().code;
-                            if (code != ErrorCode::none)
-                                log::warn("the controller refuses a heartbeat: {}", to_string(code));
-                            std::lock_guard guard{mutex_};
-                            is_telling_ = false;
-                            if (code != ErrorCode::none) return;
-                            told_ = report;
-                            if (told_.offline == wanted_.offline) untold_since_ms_.reset();
+                            std::lock_guard guard{listener->mutex};
+                            if (listener->directories != nullptr) listener->directories->note_answer(report, code);
                         });
+}
+
+void LogDirectories::note_answer(const Report& report, ErrorCode code) {
+    if (code != ErrorCode::none) log::warn("the controller refuses a heartbeat: {}", to_string(code));
+    std::lock_guard guard{mutex_};
+    is_telling_ = false;
+    if (code != ErrorCode::none) return;
+    told_ = report;
+    if (told_.offline == wanted_.offline) untold_since_ms_.reset();
 }
 
 void LogDirectories::fail_if_untold(std::int64_t now_ms) {

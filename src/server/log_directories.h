@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -64,14 +65,22 @@ private:
         friend bool operator==(const Report&, const Report&) = default;
     };
 
+    // Who hears the controller's answers; nobody after stop().
+    struct Listener {
+        std::mutex mutex;  // taken before mutex_
+        LogDirectories* directories = nullptr;
+    };
+
     void watch();
     void copy();
     void note_failure(const storage::LogDirInfo& failed);
     void take_offline(const std::string& path);
     void tell(const Report& report);
+    void note_answer(const Report& report, ErrorCode code);
     void propose(const storage::TopicPartition& partition, const Uuid& topic_id, const Uuid& directory_id);
     void fail_if_untold(std::int64_t now_ms);
 
+    const std::shared_ptr<Listener> listener_ = std::make_shared<Listener>();
     storage::LogManager& logs_;
     replication::ReplicaManager& replicas_;
     const metadata::ImageHolder& images_;
